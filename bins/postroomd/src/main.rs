@@ -1,0 +1,3 @@
+//! The Postroom engine as a service.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The suites that every provider and every store must pass.

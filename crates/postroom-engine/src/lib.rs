@@ -1,0 +1,1 @@
+//! Pure plans and the effects that carry them out.

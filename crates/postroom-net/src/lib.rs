@@ -1,0 +1,1 @@
+//! How a connection is made and proves who it is.

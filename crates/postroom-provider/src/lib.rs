@@ -1,0 +1,1 @@
+//! The traits that a mail system adapter implements.

@@ -1,0 +1,1 @@
+//! Both storage traits, embedded, in one SQLite file.

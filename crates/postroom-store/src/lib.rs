@@ -1,0 +1,1 @@
+//! The storage traits: the engine's truth and the application's records.
