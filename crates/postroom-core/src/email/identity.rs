@@ -1,0 +1,170 @@
+//! What makes two copies of a message the same message.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::email::EmailHeaders;
+use crate::time::Timestamp;
+
+/// The key under which the content of a message is known, whatever mailbox or protocol it came by:
+/// 32 bytes of SHA-256. It is also the idempotency key of the record.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ContentKey([u8; 32]);
+
+impl ContentKey {
+    /// A key that was stored before.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for ContentKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ContentKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ContentKey({self})")
+    }
+}
+
+/// How a message is recognised when it is met again.
+///
+/// A Message-ID alone is not enough: some senders repeat it on messages that differ, and joining
+/// those would lose mail. With the Date it is (ADR 0003). Without a Message-ID everything counts
+/// that survives delivery to another mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ContentIdentity {
+    /// By Message-ID and Date.
+    MessageId(ContentKey),
+    /// By Date, From, recipients and subject: there is no Message-ID.
+    Headers(ContentKey),
+}
+
+impl ContentIdentity {
+    /// The identity of a message with these headers; `received_at` stands in for a missing Date of
+    /// a message that has no Message-ID either.
+    #[must_use]
+    pub fn of(headers: &EmailHeaders, received_at: Timestamp) -> Self {
+        let mut hash = Hasher(Sha256::new());
+        if let Some(id) = &headers.message_id {
+            hash.field(b"message-id", id.as_str().as_bytes());
+            if let Some(at) = headers.sent_at {
+                // Whole seconds: servers that rebuild a message drop the rest.
+                hash.field(b"date", &at.as_millis().div_euclid(1000).to_be_bytes());
+            }
+            return Self::MessageId(hash.finish());
+        }
+        let at = headers.sent_at.unwrap_or(received_at);
+        hash.field(b"date", &at.as_millis().div_euclid(1000).to_be_bytes());
+        if let Some(from) = &headers.from {
+            hash.field(b"from", from.address.normalized().as_bytes());
+        }
+        let mut to: Vec<_> = headers
+            .recipients()
+            .map(|named| named.address.normalized())
+            .collect();
+        to.sort();
+        to.dedup();
+        for address in &to {
+            hash.field(b"to", address.as_bytes());
+        }
+        hash.field(b"subject", headers.subject.trim().as_bytes());
+        Self::Headers(hash.finish())
+    }
+
+    /// The key.
+    #[must_use]
+    pub const fn key(&self) -> ContentKey {
+        match self {
+            Self::MessageId(key) | Self::Headers(key) => *key,
+        }
+    }
+}
+
+/// Length-prefixed fields, so that no two field lists give the same bytes.
+struct Hasher(Sha256);
+
+impl Hasher {
+    fn field(&mut self, name: &[u8], value: &[u8]) {
+        for part in [name, value] {
+            self.0
+                .update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            self.0.update(part);
+        }
+    }
+
+    fn finish(self) -> ContentKey {
+        ContentKey(self.0.finalize().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(id: Option<&str>, date: i64, subject: &str) -> EmailHeaders {
+        EmailHeaders {
+            message_id: id.map(|id| id.parse().unwrap()),
+            sent_at: Some(Timestamp::from_seconds(date)),
+            subject: subject.to_owned(),
+            from: Some(
+                "a@example.org"
+                    .parse::<crate::EmailAddress>()
+                    .unwrap()
+                    .into(),
+            ),
+            ..EmailHeaders::default()
+        }
+    }
+
+    #[test]
+    fn a_copy_through_a_list_is_the_same_message() {
+        let direct = ContentIdentity::of(
+            &headers(Some("<1@x>"), 100, "hello"),
+            Timestamp::from_seconds(101),
+        );
+        let listed = ContentIdentity::of(
+            &headers(Some("<1@x>"), 100, "[list] hello"),
+            Timestamp::from_seconds(900),
+        );
+        assert_eq!(direct, listed);
+    }
+
+    #[test]
+    fn a_repeated_message_id_does_not_swallow_another_message() {
+        let received = Timestamp::from_seconds(500);
+        let first = ContentIdentity::of(&headers(Some("<same@x>"), 100, "one"), received);
+        let second = ContentIdentity::of(&headers(Some("<same@x>"), 160, "two"), received);
+        assert_ne!(first, second);
+    }
+
+    #[test]
+    fn without_a_message_id_all_that_survives_delivery_counts() {
+        let received = Timestamp::from_seconds(500);
+        let one = ContentIdentity::of(&headers(None, 100, "one"), received);
+        assert_eq!(
+            one,
+            ContentIdentity::of(&headers(None, 100, "one"), Timestamp::from_seconds(700))
+        );
+        assert_ne!(
+            one,
+            ContentIdentity::of(&headers(None, 100, "two"), received)
+        );
+        assert!(matches!(one, ContentIdentity::Headers(_)));
+    }
+}

@@ -1,0 +1,79 @@
+//! Identifiers: one newtype each, so that one can never be passed for another.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! id {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// Makes an id of 16 random bytes (version and variant bits are set here).
+            #[must_use]
+            pub fn from_random(bytes: [u8; 16]) -> Self {
+                Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
+            }
+
+            /// Takes an id that already exists, from the store or the application.
+            #[must_use]
+            pub const fn from_uuid(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+
+            /// The UUID inside.
+            #[must_use]
+            pub const fn as_uuid(&self) -> &Uuid {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.as_hyphenated().fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.0.as_hyphenated())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Uuid::parse_str(text).map(Self)
+            }
+        }
+    )*};
+}
+
+id! {
+    /// An organization: one store holds exactly one.
+    OrganizationId;
+    /// A server profile: how to reach a mail system.
+    ProfileId;
+    /// A mailbox: one address of one user or queue.
+    MailboxId;
+    /// A party: a user, queue, contact, account or lead of the application.
+    PartyId;
+    /// A record of the application, such as an email activity or the case it regards.
+    RecordId;
+    /// A row of the ledger: one server message that was ever in scope.
+    LedgerId;
+    /// An entry of the outbox: one outgoing email.
+    OutboxId;
+    /// An alert.
+    AlertId;
+    /// A background job, such as a Test & Enable run.
+    JobId;
+    /// Whoever holds leases: one running engine.
+    HolderId;
+}

@@ -1,0 +1,320 @@
+//! Server profiles: how to reach a mail system.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::address::EmailAddress;
+use crate::catalogue::Code;
+use crate::id::{PartyId, ProfileId};
+use crate::time::Timestamp;
+
+/// The kind of mail system. Source: seed 000, seed 003; custom kinds are ours.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ProfileKind {
+    /// Exchange Server, by EWS.
+    ExchangeServer,
+    /// Exchange Online, by EWS while that lasts.
+    ExchangeOnline,
+    /// POP3 in, SMTP out.
+    Pop3Smtp,
+    /// IMAP in, SMTP out.
+    ImapSmtp,
+    /// A provider of the integrator, by the name it is registered under.
+    Custom(String),
+}
+
+impl ProfileKind {
+    /// The name under which the provider's factory is registered, and the text form.
+    #[must_use]
+    pub fn provider_name(&self) -> &str {
+        match self {
+            Self::ExchangeServer => "exchange-server",
+            Self::ExchangeOnline => "exchange-online",
+            Self::Pop3Smtp => "pop3-smtp",
+            Self::ImapSmtp => "imap-smtp",
+            Self::Custom(name) => name,
+        }
+    }
+
+    /// The kind of that name; a name that is not ours is a custom provider's.
+    #[must_use]
+    pub fn from_name(name: &str) -> Self {
+        match name {
+            "exchange-server" => Self::ExchangeServer,
+            "exchange-online" => Self::ExchangeOnline,
+            "pop3-smtp" => Self::Pop3Smtp,
+            "imap-smtp" => Self::ImapSmtp,
+            other => Self::Custom(other.to_owned()),
+        }
+    }
+
+    /// Whether it speaks Exchange Web Services.
+    #[must_use]
+    pub const fn is_exchange(&self) -> bool {
+        matches!(self, Self::ExchangeServer | Self::ExchangeOnline)
+    }
+}
+
+/// Whose credentials open the connection ("Authenticate Using"). Source: seed 000; domain section 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CredentialSource {
+    /// Those of the mailbox ("Credentials Specified by a User or Queue").
+    Mailbox,
+    /// Those of the profile, which then impersonates the mailbox.
+    Profile,
+    /// The identity under which the service itself runs.
+    WindowsIntegrated,
+    /// A token of the application for the tenant.
+    ServerToServer,
+    /// None.
+    Anonymous,
+}
+
+/// Which authentication is spoken. Source: domain section 1.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AuthenticationProtocol {
+    /// The strongest that both sides offer.
+    #[default]
+    AutoDetect,
+    /// Kerberos, or NTLM by negotiation.
+    Negotiate,
+    /// NTLM.
+    Ntlm,
+    /// User name and password, over TLS.
+    Basic,
+    /// OAuth 2.0.
+    OAuth,
+}
+
+/// Where and how one direction connects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Endpoint {
+    /// URL or host name; `None` where auto discover finds it. At most 2,084 characters.
+    pub location: Option<String>,
+    /// Port, where the location names none.
+    pub port: Option<u16>,
+    /// Whether TLS is required (on).
+    pub ssl: bool,
+    /// How to authenticate.
+    pub authentication: AuthenticationProtocol,
+    /// Whose credentials.
+    pub credentials: CredentialSource,
+    /// The user name, with [`CredentialSource::Profile`]. The password is kept sealed in the store.
+    pub user_name: Option<String>,
+    /// Whether the account impersonates the mailbox (else it uses delegated access).
+    pub impersonation: bool,
+}
+
+impl Default for Endpoint {
+    fn default() -> Self {
+        Self {
+            location: None,
+            port: None,
+            ssl: true,
+            authentication: AuthenticationProtocol::AutoDetect,
+            credentials: CredentialSource::Profile,
+            user_name: None,
+            impersonation: true,
+        }
+    }
+}
+
+/// How to reach a mail system, and within which limits. Source: seed 000; domain section 1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ServerProfile {
+    /// Its id.
+    pub id: ProfileId,
+    /// Its name, unique in the organization, 1 to 100 characters.
+    pub name: String,
+    /// What it is for, up to 2,000 characters.
+    pub description: String,
+    /// The kind of mail system.
+    pub kind: ProfileKind,
+    /// Whether mailboxes of this profile are processed.
+    pub active: bool,
+    /// Find the server by autodiscover.
+    pub auto_discover: bool,
+    /// Incoming direction (for Exchange: everything, where [`Self::same_settings_for_outgoing`]).
+    pub incoming: Endpoint,
+    /// Outgoing direction.
+    pub outgoing: Endpoint,
+    /// Use the incoming settings for outgoing too (on).
+    pub same_settings_for_outgoing: bool,
+    /// Process email received from then on; `None`: from the moment the mailbox is enabled.
+    pub process_email_from: Option<Timestamp>,
+    /// At least this long between two polls of a mailbox; 0 to 1,440 minutes.
+    pub polling_interval_min: Duration,
+    /// Simultaneous connections, 1 to 300; per mailbox or per profile by where the credentials live.
+    pub connections_max: u16,
+    /// Move messages that could not be recorded to the folder Undeliverable (Exchange only).
+    pub move_undelivered: bool,
+    /// Email the owner when more than half of the mailboxes fail within an hour.
+    pub email_alert_to_owner: bool,
+    /// The owner of the profile, who gets its alerts.
+    pub owner: Option<PartyId>,
+    /// Where the alert email goes.
+    pub owner_address: Option<EmailAddress>,
+    /// Give up on a request after this long; at most 100 s.
+    pub request_timeout: Duration,
+    /// PEM certificates of authorities to trust beside the platform's.
+    pub extra_authorities_pem: Option<String>,
+    /// Accept `http` locations: for laboratories only, and shown in every listing.
+    pub danger_allow_plain_http: bool,
+}
+
+/// Longest [`ServerProfile::request_timeout`]. Source: domain section 1.
+pub const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(100);
+
+impl ServerProfile {
+    /// A profile with the defaults of the reference's form.
+    #[must_use]
+    pub fn new(id: ProfileId, name: impl Into<String>, kind: ProfileKind) -> Self {
+        Self {
+            id,
+            name: name.into(),
+            description: String::new(),
+            kind,
+            active: true,
+            auto_discover: false,
+            incoming: Endpoint::default(),
+            outgoing: Endpoint::default(),
+            same_settings_for_outgoing: true,
+            process_email_from: None,
+            polling_interval_min: Duration::from_secs(5 * 60),
+            connections_max: 10,
+            move_undelivered: false,
+            email_alert_to_owner: false,
+            owner: None,
+            owner_address: None,
+            request_timeout: REQUEST_TIMEOUT_MAX,
+            extra_authorities_pem: None,
+            danger_allow_plain_http: false,
+        }
+    }
+
+    /// The settings of the outgoing direction in force.
+    #[must_use]
+    pub const fn effective_outgoing(&self) -> &Endpoint {
+        if self.same_settings_for_outgoing {
+            &self.incoming
+        } else {
+            &self.outgoing
+        }
+    }
+
+    /// Checks every field against its range and the others.
+    ///
+    /// # Errors
+    /// All findings, each naming its field; empty never.
+    pub fn validate(&self) -> Result<(), Vec<FieldError>> {
+        let mut errors = Vec::new();
+        let mut find = |field, message: &str| {
+            errors.push(FieldError {
+                field,
+                message: message.to_owned(),
+            })
+        };
+        let name_length = self.name.chars().count();
+        if self.name.trim().is_empty() || name_length > 100 {
+            find("name", "must have 1 to 100 characters");
+        }
+        if self.description.chars().count() > 2000 {
+            find("description", "must have at most 2000 characters");
+        }
+        if !(1..=300).contains(&self.connections_max) {
+            find("connections_max", "must be 1 to 300");
+        }
+        if self.polling_interval_min > Duration::from_secs(1440 * 60) {
+            find("polling_interval_min", "must be 0 to 1440 minutes");
+        }
+        if self.request_timeout.is_zero() || self.request_timeout > REQUEST_TIMEOUT_MAX {
+            find("request_timeout", "must be above 0 and at most 100 seconds");
+        }
+        if self.move_undelivered
+            && !self.kind.is_exchange()
+            && !matches!(self.kind, ProfileKind::Custom(_))
+        {
+            find(
+                "move_undelivered",
+                "is available for Exchange profiles only",
+            );
+        }
+        if self.email_alert_to_owner && self.owner_address.is_none() {
+            find(
+                "owner_address",
+                "is needed when the owner is to get alerts by email",
+            );
+        }
+        for (endpoint, location, credentials) in [
+            (&self.incoming, "incoming.location", "incoming.credentials"),
+            (
+                self.effective_outgoing(),
+                "outgoing.location",
+                "outgoing.credentials",
+            ),
+        ] {
+            match &endpoint.location {
+                Some(text) if text.len() > 2084 => {
+                    find(location, "must have at most 2084 characters")
+                }
+                Some(_) if self.auto_discover => {
+                    find(location, "must be empty when auto discover is on")
+                }
+                None if !self.auto_discover && !matches!(self.kind, ProfileKind::Custom(_)) => {
+                    find(location, "is needed when auto discover is off");
+                }
+                _ => {}
+            }
+            if endpoint.credentials == CredentialSource::Anonymous && self.kind.is_exchange() {
+                find(credentials, "anonymous is not valid for Exchange");
+            }
+            if self.same_settings_for_outgoing {
+                break;
+            }
+        }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(errors)
+        }
+    }
+}
+
+/// A field with a value that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize)]
+#[error("{field} {message}")]
+#[non_exhaustive]
+pub struct FieldError {
+    /// The field, as the API and the command line's JSON spell it.
+    pub field: &'static str,
+    /// What is wrong, as a predicate: "must be 1 to 300".
+    pub message: String,
+}
+
+impl FieldError {
+    /// A finding about one field.
+    #[must_use]
+    pub fn new(field: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            field,
+            message: message.into(),
+        }
+    }
+
+    /// Its code.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        Code::ConfigurationInvalid
+    }
+}
