@@ -1,0 +1,163 @@
+//! Who has a mailbox, and who may open it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// Names one account of a [`MailSystem`](super::MailSystem).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountId(pub(super) u32);
+
+impl AccountId {
+    /// The number behind the id, stable for the life of the system.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}
+
+/// Whose mailboxes an account may open as if it were their owner.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Impersonation {
+    /// Nobody's.
+    #[default]
+    Nobody,
+    /// Everybody's: Exchange's ApplicationImpersonation role without a scope.
+    Everybody,
+    /// Those with these primary addresses, in lower case.
+    Only(BTreeSet<String>),
+}
+
+/// One mailbox and its owner.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Account {
+    /// Primary SMTP address, as written by the administrator.
+    pub address: String,
+    /// Further addresses that reach the same mailbox.
+    pub aliases: Vec<String>,
+    /// Name for people.
+    pub display_name: String,
+    /// Name to log in with; compared without case. The primary address always works too.
+    pub user: String,
+    /// Password.
+    pub password: String,
+    /// Rights on other people's mailboxes.
+    pub impersonation: Impersonation,
+    /// Addresses other than its own that the account may send as, in lower case.
+    pub send_as: BTreeSet<String>,
+    /// Whether the account may use EWS (`Set-CASMailbox -EwsEnabled`).
+    pub ews_enabled: bool,
+    /// Whether there is a mailbox behind the account. A service account may have none.
+    pub has_mailbox: bool,
+}
+
+impl Account {
+    /// An account whose login is its address and whose password is empty.
+    #[must_use]
+    pub fn new(address: impl Into<String>) -> Self {
+        let address = address.into();
+        let display_name = address.split('@').next().unwrap_or_default().to_owned();
+        Self {
+            user: address.clone(),
+            address,
+            aliases: Vec::new(),
+            display_name,
+            password: String::new(),
+            impersonation: Impersonation::Nobody,
+            send_as: BTreeSet::new(),
+            ews_enabled: true,
+            has_mailbox: true,
+        }
+    }
+
+    /// Sets the login.
+    #[must_use]
+    pub fn login(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
+        self.user = user.into();
+        self.password = password.into();
+        self
+    }
+
+    /// Sets the name for people.
+    #[must_use]
+    pub fn display_name(mut self, name: impl Into<String>) -> Self {
+        self.display_name = name.into();
+        self
+    }
+
+    /// Adds another address.
+    #[must_use]
+    pub fn alias(mut self, address: impl Into<String>) -> Self {
+        self.aliases.push(address.into());
+        self
+    }
+
+    /// Lets the account open everybody's mailbox.
+    #[must_use]
+    pub fn impersonates_everybody(mut self) -> Self {
+        self.impersonation = Impersonation::Everybody;
+        self
+    }
+
+    /// Lets the account open one other mailbox.
+    #[must_use]
+    pub fn impersonates(mut self, address: &str) -> Self {
+        match &mut self.impersonation {
+            Impersonation::Only(set) => {
+                set.insert(address.to_lowercase());
+            }
+            Impersonation::Nobody | Impersonation::Everybody => {
+                self.impersonation = Impersonation::Only(BTreeSet::from([address.to_lowercase()]));
+            }
+        }
+        self
+    }
+
+    /// Forbids EWS to the account.
+    #[must_use]
+    pub const fn ews_disabled(mut self) -> Self {
+        self.ews_enabled = false;
+        self
+    }
+
+    /// Makes it an account without a mailbox of its own.
+    #[must_use]
+    pub const fn without_mailbox(mut self) -> Self {
+        self.has_mailbox = false;
+        self
+    }
+
+    /// Whether `address` is one of this account's, without regard to case.
+    #[must_use]
+    pub fn owns(&self, address: &str) -> bool {
+        self.address.eq_ignore_ascii_case(address)
+            || self
+                .aliases
+                .iter()
+                .any(|alias| alias.eq_ignore_ascii_case(address))
+    }
+
+    /// Whether this account may act as the owner of `other`.
+    #[must_use]
+    pub fn may_impersonate(&self, other: &Self) -> bool {
+        match &self.impersonation {
+            Impersonation::Nobody => false,
+            Impersonation::Everybody => true,
+            Impersonation::Only(set) => set.contains(&other.address.to_lowercase()),
+        }
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account")
+            .field("address", &self.address)
+            .field("aliases", &self.aliases)
+            .field("user", &self.user)
+            .field("impersonation", &self.impersonation)
+            .field("ews_enabled", &self.ews_enabled)
+            .field("has_mailbox", &self.has_mailbox)
+            .finish_non_exhaustive()
+    }
+}
