@@ -19,10 +19,12 @@
 pub mod address;
 pub mod alert;
 pub mod approval;
+pub mod audit;
 pub mod catalogue;
 pub mod email;
 pub mod health;
 pub mod id;
+pub mod job;
 pub mod ledger;
 pub mod mailbox;
 pub mod organization;

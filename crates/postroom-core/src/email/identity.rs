@@ -5,7 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::email::EmailHeaders;
+use crate::email::{Direction, EmailHeaders, MessageId};
+use crate::id::RecordId;
 use crate::time::Timestamp;
 
 /// The key under which the content of a message is known, whatever mailbox or protocol it came by:
@@ -92,6 +93,33 @@ impl ContentIdentity {
     pub const fn key(&self) -> ContentKey {
         match self {
             Self::MessageId(key) | Self::Headers(key) => *key,
+        }
+    }
+}
+
+/// An email on record, as far as recognising another copy of it goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct KnownEmail {
+    /// The record.
+    pub record: RecordId,
+    /// Which way it went.
+    pub direction: Direction,
+    /// The key of its content.
+    pub key: Option<ContentKey>,
+    /// Its Message-ID and the aliases that servers gave it.
+    pub message_ids: Vec<MessageId>,
+}
+
+impl KnownEmail {
+    /// An email on record without key or Message-ID; fill in what is known.
+    #[must_use]
+    pub const fn new(record: RecordId, direction: Direction) -> Self {
+        Self {
+            record,
+            direction,
+            key: None,
+            message_ids: Vec::new(),
         }
     }
 }

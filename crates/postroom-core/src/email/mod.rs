@@ -7,7 +7,7 @@ pub use headers::{
     ConversationIndex, EmailHeaders, Importance, MESSAGE_ID_BYTES_MAX, MessageId, MessageIdError,
     Sensitivity,
 };
-pub use identity::{ContentIdentity, ContentKey};
+pub use identity::{ContentIdentity, ContentKey, KnownEmail};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,0 +1,336 @@
+//! The engine's truth.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use postroom_core::alert::Alert;
+use postroom_core::audit::AuditEntry;
+use postroom_core::email::{ContentKey, KnownEmail, MessageId};
+use postroom_core::job::{Job, JobState};
+use postroom_core::ledger::{FolderId, LedgerEntry};
+use postroom_core::outbox::{OutboxEntry, OutboxState};
+use postroom_core::tracking::{Candidates, CorrelationQuery, IndexedEmail, TrackingToken};
+use postroom_core::{
+    AlertId, EmailAddress, HolderId, JobId, LedgerId, Mailbox, MailboxId, Organization, OutboxId,
+    PartyId, ProfileId, RawMessage, RecordId, Secret, ServerProfile, Timestamp, Workload,
+};
+
+use crate::crm::CrmCursor;
+use crate::error::Result;
+use crate::types::{
+    AlertFilter, CycleRecord, Due, FolderState, IncidentPattern, KnownQuery, Lease, LedgerCounts,
+    LedgerFilter, MailboxFilter, MailboxOfParty, NewOutgoing, OutboxFilter, Page, PageOutcome,
+    PageRecord, SecretOwner, Settlement, TokenNumbers,
+};
+
+/// The right to run an engine on a store; given back when dropped.
+pub trait EngineClaim: fmt::Debug + Send + Sync {}
+
+/// The engine's truth: configuration, ledger, outbox, cursors, leases, alerts, correlation index.
+///
+/// # Contract
+/// - Each method is one unit of work: as a whole and durable before it answers, or not at all. A
+///   dropped future leaves one of the two.
+/// - A write that takes a [`Lease`] is refused with `LeaseLost` when the lease is not the current
+///   one, whatever its time says: the fence decides.
+/// - Listings are bounded by their [`Page`] and in a fixed order.
+///
+/// # Errors
+/// Every method may answer `Unavailable`, `Corrupt` and `Internal`; others are named where they
+/// can occur.
+#[async_trait]
+pub trait Store: fmt::Debug + Send + Sync + 'static {
+    // ---- engine -------------------------------------------------------------------------------
+
+    /// Claims the store for one engine.
+    ///
+    /// # Errors
+    /// `Locked` where another engine runs on it.
+    async fn claim_engine(&self) -> Result<Box<dyn EngineClaim>>;
+
+    // ---- configuration ------------------------------------------------------------------------
+
+    /// The organization.
+    async fn organization(&self) -> Result<Organization>;
+
+    /// Changes the organization's name, deployment and settings; the id stays.
+    async fn save_organization(&self, organization: &Organization) -> Result<()>;
+
+    /// All profiles, by name.
+    async fn profiles(&self) -> Result<Vec<ServerProfile>>;
+
+    /// One profile.
+    async fn profile(&self, id: ProfileId) -> Result<Option<ServerProfile>>;
+
+    /// Adds or changes a profile.
+    ///
+    /// # Errors
+    /// `AlreadyExists` where another one has the name (compared without case).
+    async fn save_profile(&self, profile: &ServerProfile) -> Result<()>;
+
+    /// Removes a profile and its secrets.
+    ///
+    /// # Errors
+    /// `Conflict` where a mailbox uses it; `NotFound`.
+    async fn delete_profile(&self, id: ProfileId) -> Result<()>;
+
+    /// Seals and stores a secret in place of an earlier one.
+    ///
+    /// # Errors
+    /// `Key` where there is none to seal with; `NotFound` where the owner does not exist.
+    async fn put_secret(&self, owner: SecretOwner, secret: &Secret) -> Result<()>;
+
+    /// Unseals a secret; `None` where there is none.
+    ///
+    /// # Errors
+    /// `Key` where it was sealed with another key, or for another owner.
+    async fn secret(&self, owner: SecretOwner) -> Result<Option<Secret>>;
+
+    /// Forgets a secret.
+    async fn delete_secret(&self, owner: SecretOwner) -> Result<()>;
+
+    /// Adds a mailbox.
+    ///
+    /// # Errors
+    /// `AlreadyExists` where another one has the address or belongs to the same party.
+    async fn create_mailbox(&self, mailbox: &Mailbox) -> Result<()>;
+
+    /// Changes what administrators set (everything but the runtime state of workloads: health,
+    /// due times, idle cycles) and counts the revision up; answers the mailbox as stored.
+    ///
+    /// # Errors
+    /// `Conflict` where the revision is not the stored one; `AlreadyExists`; `NotFound`.
+    async fn update_mailbox(&self, mailbox: &Mailbox) -> Result<Mailbox>;
+
+    /// One mailbox.
+    async fn mailbox(&self, id: MailboxId) -> Result<Option<Mailbox>>;
+
+    /// The mailbox of that address.
+    async fn mailbox_by_address(&self, address: &EmailAddress) -> Result<Option<Mailbox>>;
+
+    /// The mailboxes of those users and queues, as far as they have one; in no order.
+    async fn mailboxes_of(&self, parties: &[PartyId]) -> Result<Vec<MailboxOfParty>>;
+
+    /// Mailboxes by name.
+    async fn mailboxes(&self, filter: &MailboxFilter, page: Page) -> Result<Vec<Mailbox>>;
+
+    /// Adds to the audit trail.
+    async fn audit(&self, entry: &AuditEntry) -> Result<()>;
+
+    /// The audit trail, newest first.
+    async fn audit_trail(&self, page: Page) -> Result<Vec<AuditEntry>>;
+
+    // ---- scheduling ---------------------------------------------------------------------------
+
+    /// Workloads of active mailboxes that are enabled and due, longest overdue first. Leased ones
+    /// are left out while their lease lasts.
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Due>>;
+
+    /// The earliest due time of all, past or future; `None` where nothing is scheduled.
+    async fn next_due(&self) -> Result<Option<Timestamp>>;
+
+    /// Makes a workload due at that time ("sync now" where it is now).
+    ///
+    /// # Errors
+    /// `NotFound`.
+    async fn set_due(&self, mailbox: MailboxId, workload: Workload, at: Timestamp) -> Result<()>;
+
+    /// Takes the lease of a workload where nobody holds it or the holder's time is up; `None`
+    /// where somebody does.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    async fn acquire_lease(
+        &self,
+        mailbox: MailboxId,
+        workload: Workload,
+        holder: HolderId,
+        now: Timestamp,
+        duration: Duration,
+    ) -> Result<Option<Lease>>;
+
+    /// Holds on to a lease.
+    ///
+    /// # Errors
+    /// `LeaseLost`.
+    async fn renew_lease(&self, lease: &Lease, now: Timestamp, duration: Duration)
+    -> Result<Lease>;
+
+    /// Gives a lease back; one that was lost is left alone.
+    async fn release_lease(&self, lease: &Lease) -> Result<()>;
+
+    /// Stores what a cycle leaves in its workload's state.
+    ///
+    /// # Errors
+    /// `LeaseLost`.
+    async fn record_cycle(&self, lease: &Lease, cycle: &CycleRecord) -> Result<()>;
+
+    // ---- incoming -----------------------------------------------------------------------------
+
+    /// Where the reading of a folder stands.
+    async fn folder_state(&self, mailbox: MailboxId, folder: &FolderId) -> Result<FolderState>;
+
+    /// Records a page of a folder: rows and cursor together. In a relisting, rows that are seen are
+    /// noted, and its last page turns pending rows that were not seen into `gone`.
+    ///
+    /// # Errors
+    /// `LeaseLost`.
+    async fn record_page(
+        &self,
+        lease: &Lease,
+        page: &PageRecord,
+        now: Timestamp,
+    ) -> Result<PageOutcome>;
+
+    /// Drops a folder's cursor and begins a relisting.
+    ///
+    /// # Errors
+    /// `LeaseLost`.
+    async fn begin_relisting(&self, lease: &Lease, folder: &FolderId) -> Result<()>;
+
+    /// Pending rows of a mailbox that may be worked on, in the order in which they were listed,
+    /// those never tried first.
+    async fn pending(
+        &self,
+        mailbox: MailboxId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<LedgerEntry>>;
+
+    /// Stores outcomes, all or none.
+    ///
+    /// # Errors
+    /// `LeaseLost`; `Conflict` where an event does not fit the stored state; `NotFound`.
+    async fn settle(&self, lease: &Lease, settlements: &[Settlement]) -> Result<()>;
+
+    /// Puts a row that is filtered, quarantined or gone back to pending, for an administrator.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` where it is delivered or pending.
+    async fn replay(&self, id: LedgerId, now: Timestamp) -> Result<()>;
+
+    /// One ledger row.
+    async fn ledger_entry(&self, id: LedgerId) -> Result<Option<LedgerEntry>>;
+
+    /// Ledger rows, newest first.
+    async fn ledger(&self, filter: &LedgerFilter, page: Page) -> Result<Vec<LedgerEntry>>;
+
+    /// How many rows of a mailbox (of all, where `None`) are in each state.
+    async fn ledger_counts(&self, mailbox: Option<MailboxId>) -> Result<LedgerCounts>;
+
+    /// The raw message kept for a quarantined row.
+    async fn quarantined_raw(&self, id: LedgerId) -> Result<Option<RawMessage>>;
+
+    // ---- correlation --------------------------------------------------------------------------
+
+    /// Emails on record that may be the same as the messages asked about; one answer per query, in
+    /// order.
+    async fn known_emails(&self, queries: &[KnownQuery]) -> Result<Vec<Vec<KnownEmail>>>;
+
+    /// What the index holds for each query, in order.
+    async fn candidates(&self, queries: &[CorrelationQuery]) -> Result<Vec<Candidates>>;
+
+    /// Adds emails to the index, or changes what it keeps of them: for old email of a host.
+    async fn index_emails(&self, emails: &[(IndexedEmail, Option<ContentKey>)]) -> Result<()>;
+
+    /// Which of the tokens a stored email holds; one answer per token, in order.
+    async fn tokens_taken(&self, tokens: &[TrackingToken]) -> Result<Vec<bool>>;
+
+    /// The sender's number and its next message number, which is used up by asking.
+    async fn next_token_numbers(&self, sender: PartyId) -> Result<TokenNumbers>;
+
+    // ---- outgoing -----------------------------------------------------------------------------
+
+    /// How far the application's feed of outgoing email was taken over.
+    async fn outgoing_cursor(&self) -> Result<Option<CrmCursor>>;
+
+    /// Takes over outgoing emails and the cursor of the feed together. An entry whose record is in
+    /// the outbox already is left out: the feed may repeat.
+    async fn enqueue_outgoing(
+        &self,
+        emails: &[NewOutgoing],
+        cursor: Option<&CrmCursor>,
+    ) -> Result<()>;
+
+    /// Entries of a mailbox that wait and may be tried, oldest first.
+    async fn outbox_due(
+        &self,
+        mailbox: MailboxId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<OutboxEntry>>;
+
+    /// Entries of a mailbox whose attempt was under way when the last cycle ended, oldest first.
+    async fn outbox_unfinished(&self, mailbox: MailboxId, limit: u32) -> Result<Vec<OutboxEntry>>;
+
+    /// One entry.
+    async fn outbox_entry(&self, id: OutboxId) -> Result<Option<OutboxEntry>>;
+
+    /// Entries, newest first.
+    async fn outbox(&self, filter: &OutboxFilter, page: Page) -> Result<Vec<OutboxEntry>>;
+
+    /// The composed message of an entry.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    async fn outgoing_raw(&self, id: OutboxId) -> Result<RawMessage>;
+
+    /// Takes an entry from one state to the next. `lease` is `None` for an administrator's decision.
+    /// A Message-ID that the server put in place of ours is indexed as an alias with the step to
+    /// `Sent`.
+    ///
+    /// # Errors
+    /// `Conflict` where the stored state is not `from`; `LeaseLost`; `NotFound`.
+    async fn advance_outgoing(
+        &self,
+        lease: Option<&Lease>,
+        id: OutboxId,
+        from: &OutboxState,
+        to: &OutboxState,
+        alias: Option<&MessageId>,
+    ) -> Result<()>;
+
+    /// Entries whose latest state the application has not been told, oldest first. Only `Sending`,
+    /// `Sent`, `Failed` and `Unknown` are told.
+    async fn outbox_unreported(&self, limit: u32) -> Result<Vec<OutboxEntry>>;
+
+    /// Notes that the application was told of these states; an entry that has moved on meanwhile
+    /// stays unreported.
+    async fn mark_reported(&self, told: &[(OutboxId, OutboxState)]) -> Result<()>;
+
+    /// How many entries of a mailbox (of all, where `None`) are in each state.
+    async fn outbox_counts(&self, mailbox: Option<MailboxId>) -> Result<LedgerCounts>;
+
+    // ---- alerts and jobs ----------------------------------------------------------------------
+
+    /// Opens an alert, or counts up the open one of the same incident (newest text, details and
+    /// level); answers its id.
+    async fn raise_alert(&self, alert: &Alert) -> Result<AlertId>;
+
+    /// Closes the open alerts that fit; answers how many.
+    async fn close_alerts(&self, pattern: &IncidentPattern, now: Timestamp) -> Result<u64>;
+
+    /// Closes one alert.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    async fn dismiss_alert(&self, id: AlertId, now: Timestamp) -> Result<()>;
+
+    /// Alerts, newest first.
+    async fn alerts(&self, filter: &AlertFilter, page: Page) -> Result<Vec<Alert>>;
+
+    /// Adds or changes a job.
+    async fn save_job(&self, job: &Job) -> Result<()>;
+
+    /// One job.
+    async fn job(&self, id: JobId) -> Result<Option<Job>>;
+
+    /// Jobs in one of those states, oldest first.
+    async fn jobs(&self, states: &[JobState], limit: u32) -> Result<Vec<Job>>;
+
+    /// The email record's index entry, for `explain`.
+    async fn indexed(&self, record: RecordId) -> Result<Option<IndexedEmail>>;
+}
+
+const _: fn(&dyn Store, &dyn EngineClaim) = |_, _| {};

@@ -1,0 +1,444 @@
+//! What goes in and out of the store.
+
+use std::time::Duration;
+
+use postroom_core::alert::{Incident, Subject};
+use postroom_core::email::{ContentIdentity, ContentKey, MessageId};
+use postroom_core::health::Health;
+use postroom_core::ledger::{FolderId, LedgerEntry, LedgerEvent, RemoteId, SyncCursor};
+use postroom_core::outbox::OutboxEntry;
+use postroom_core::tracking::{Decision, IndexedEmail};
+use postroom_core::{
+    Audience, EmailAddress, HolderId, LedgerId, Level, MailboxId, PartyId, ProfileId, RawMessage,
+    RecordId, Timestamp, Workload,
+};
+
+/// Whose password it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum SecretOwner {
+    /// The profile's, for incoming connections (and outgoing ones, where the settings are the same).
+    ProfileIncoming(ProfileId),
+    /// The profile's, for outgoing connections.
+    ProfileOutgoing(ProfileId),
+    /// The mailbox's own.
+    Mailbox(MailboxId),
+}
+
+/// Which mailboxes to list. Empty: all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MailboxFilter {
+    /// Only those of that profile.
+    pub profile: Option<ProfileId>,
+    /// Only active or only inactive ones.
+    pub active: Option<bool>,
+    /// Only those whose name or address holds this text, without regard to case.
+    pub text: Option<String>,
+}
+
+/// The right to work on one workload of one mailbox, for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Lease {
+    /// The mailbox.
+    pub mailbox: MailboxId,
+    /// The workload.
+    pub workload: Workload,
+    /// Who holds it.
+    pub holder: HolderId,
+    /// Rises with every holder; a write with a lower one than the current is refused.
+    pub fence: u64,
+    /// Until when.
+    pub expires_at: Timestamp,
+}
+
+impl Lease {
+    /// A lease, as a store grants it.
+    #[must_use]
+    pub const fn new(
+        mailbox: MailboxId,
+        workload: Workload,
+        holder: HolderId,
+        fence: u64,
+        expires_at: Timestamp,
+    ) -> Self {
+        Self {
+            mailbox,
+            workload,
+            holder,
+            fence,
+            expires_at,
+        }
+    }
+}
+
+/// A workload that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Due {
+    /// The mailbox.
+    pub mailbox: MailboxId,
+    /// Its profile, where it has one.
+    pub profile: Option<ProfileId>,
+    /// The workload.
+    pub workload: Workload,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+impl Due {
+    /// A workload that is due since then.
+    #[must_use]
+    pub const fn new(
+        mailbox: MailboxId,
+        profile: Option<ProfileId>,
+        workload: Workload,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            mailbox,
+            profile,
+            workload,
+            at,
+        }
+    }
+}
+
+/// What a cycle leaves in the workload's state. Does not touch what administrators set.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct CycleRecord {
+    /// The workload's health now.
+    pub health: Health,
+    /// When it is due next; `None`: not scheduled.
+    pub next_due: Option<Timestamp>,
+    /// Cycles in a row that found nothing.
+    pub idle_cycles: u32,
+    /// When this cycle began.
+    pub started: Timestamp,
+    /// When it succeeded; `None`: it did not.
+    pub succeeded: Option<Timestamp>,
+    /// `false` takes the workload out of processing; `true` never puts it back.
+    pub enabled: bool,
+}
+
+impl CycleRecord {
+    /// A cycle that succeeded.
+    #[must_use]
+    pub const fn succeeded(
+        started: Timestamp,
+        ended: Timestamp,
+        next_due: Timestamp,
+        idle_cycles: u32,
+    ) -> Self {
+        Self {
+            health: Health::Healthy,
+            next_due: Some(next_due),
+            idle_cycles,
+            started,
+            succeeded: Some(ended),
+            enabled: true,
+        }
+    }
+}
+
+/// Where the reading of a folder stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FolderState {
+    /// The cursor; `None` at the very beginning, or after it was lost.
+    pub cursor: Option<SyncCursor>,
+    /// A listing from the beginning is under way because the cursor was lost; what it does not show
+    /// is gone.
+    pub relisting: bool,
+}
+
+impl FolderState {
+    /// The state of a folder.
+    #[must_use]
+    pub const fn new(cursor: Option<SyncCursor>, relisting: bool) -> Self {
+        Self { cursor, relisting }
+    }
+}
+
+/// A page of a folder, to be recorded as intents before anything is made of it. Promise 1: the
+/// cursor is stored together with the rows that it passes.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PageRecord {
+    /// The folder.
+    pub folder: FolderId,
+    /// Messages that are there. Those already in the ledger under the same id are left as they are.
+    pub listed: Vec<LedgerEntry>,
+    /// Messages that left. Pending ones become `gone`; others stay what they are.
+    pub removed: Vec<RemoteId>,
+    /// The cursor behind this page.
+    pub cursor: SyncCursor,
+    /// Whether it is the last page for now: ends a relisting, whose unseen pending rows become `gone`.
+    pub last: bool,
+}
+
+impl PageRecord {
+    /// A page.
+    #[must_use]
+    pub const fn new(
+        folder: FolderId,
+        listed: Vec<LedgerEntry>,
+        removed: Vec<RemoteId>,
+        cursor: SyncCursor,
+        last: bool,
+    ) -> Self {
+        Self {
+            folder,
+            listed,
+            removed,
+            cursor,
+            last,
+        }
+    }
+}
+
+/// What recording a page changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PageOutcome {
+    /// Rows that are new.
+    pub new: u64,
+    /// Pending rows that became `gone`.
+    pub gone: u64,
+}
+
+/// What came of one ledger row.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settlement {
+    /// The row.
+    pub id: LedgerId,
+    /// What happened to it; refused as `Conflict` where it does not fit the stored state.
+    pub event: LedgerEvent,
+    /// What the content is known by, where it became known.
+    pub identity: Option<ContentIdentity>,
+    /// The decision, where there is one.
+    pub decision: Option<Decision>,
+    /// What the correlation index is to keep, for a message that was recorded, with the content key
+    /// by which it is known from now on.
+    pub index: Option<(IndexedEmail, Option<ContentKey>)>,
+    /// The raw message to keep, for one that is quarantined.
+    pub raw: Option<RawMessage>,
+    /// The message's id on the server from now on, where it was moved, and the folder.
+    pub moved: Option<(FolderId, RemoteId)>,
+}
+
+impl Settlement {
+    /// An outcome without anything beside it.
+    #[must_use]
+    pub const fn new(id: LedgerId, event: LedgerEvent) -> Self {
+        Self {
+            id,
+            event,
+            identity: None,
+            decision: None,
+            index: None,
+            raw: None,
+            moved: None,
+        }
+    }
+}
+
+/// What is asked of the known emails for one message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KnownQuery {
+    /// The key of its content.
+    pub key: ContentKey,
+    /// Its Message-ID.
+    pub message_id: Option<MessageId>,
+}
+
+impl KnownQuery {
+    /// Asks for emails with that key, or that Message-ID.
+    #[must_use]
+    pub const fn new(key: ContentKey, message_id: Option<MessageId>) -> Self {
+        Self { key, message_id }
+    }
+}
+
+/// Which ledger rows to list, newest first. Empty: all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LedgerFilter {
+    /// Only that mailbox's.
+    pub mailbox: Option<MailboxId>,
+    /// Only that state, by its name.
+    pub state: Option<&'static str>,
+    /// Only those of that record.
+    pub record: Option<RecordId>,
+}
+
+/// How many ledger rows are in each state, by the state's name.
+pub type LedgerCounts = std::collections::BTreeMap<String, u64>;
+
+/// An outgoing email to put into the outbox.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NewOutgoing {
+    /// The entry.
+    pub entry: OutboxEntry,
+    /// The composed message.
+    pub raw: RawMessage,
+    /// What the correlation index is to keep; `None` for Postroom's own messages.
+    pub index: Option<IndexedEmail>,
+}
+
+impl NewOutgoing {
+    /// An outgoing email.
+    #[must_use]
+    pub const fn new(entry: OutboxEntry, raw: RawMessage, index: Option<IndexedEmail>) -> Self {
+        Self { entry, raw, index }
+    }
+}
+
+/// Which outbox entries to list, newest first. Empty: all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OutboxFilter {
+    /// Only that mailbox's.
+    pub mailbox: Option<MailboxId>,
+    /// Only that state, by its name.
+    pub state: Option<&'static str>,
+    /// Only that record's.
+    pub record: Option<RecordId>,
+}
+
+/// Which alerts to list, newest first. Empty: all open ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AlertFilter {
+    /// Only those about that.
+    pub subject: Option<Subject>,
+    /// Only of that level or above.
+    pub level_min: Option<Level>,
+    /// Only for that audience.
+    pub audience: Option<Audience>,
+    /// Closed ones, too.
+    pub closed: bool,
+}
+
+/// Which open alerts to close: those whose incident agrees in everything that is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IncidentPattern {
+    /// About that.
+    pub subject: Subject,
+    /// Of that code.
+    pub code: Option<postroom_core::Code>,
+    /// Of that workload.
+    pub workload: Option<Workload>,
+    /// With that discriminator.
+    pub discriminator: Option<String>,
+}
+
+impl IncidentPattern {
+    /// Everything about a subject.
+    #[must_use]
+    pub const fn about(subject: Subject) -> Self {
+        Self {
+            subject,
+            code: None,
+            workload: None,
+            discriminator: None,
+        }
+    }
+
+    /// Exactly that incident.
+    #[must_use]
+    pub fn exactly(incident: &Incident) -> Self {
+        Self {
+            subject: incident.subject,
+            code: Some(incident.code),
+            workload: incident.workload,
+            discriminator: Some(incident.discriminator.clone()),
+        }
+    }
+}
+
+/// The numbers that a tracking token is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TokenNumbers {
+    /// The sender's number, from 1; the same for ever.
+    pub user: u64,
+    /// The message's number, from 1; never given out twice for a sender.
+    pub counter: u64,
+}
+
+impl TokenNumbers {
+    /// The numbers of one message.
+    #[must_use]
+    pub const fn new(user: u64, counter: u64) -> Self {
+        Self { user, counter }
+    }
+}
+
+/// Where a listing goes on and how long its pages are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Page {
+    /// Leaves out so many.
+    pub offset: u64,
+    /// At most so many, 1 to 10,000.
+    pub limit: u32,
+}
+
+impl Page {
+    /// The first page.
+    #[must_use]
+    pub const fn first(limit: u32) -> Self {
+        Self { offset: 0, limit }
+    }
+
+    /// The page behind this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self {
+            offset: self.offset + self.limit as u64,
+            limit: self.limit,
+        }
+    }
+}
+
+/// How long a lease lasts unless it is renewed (2 minutes).
+pub const LEASE_DURATION: Duration = Duration::from_secs(120);
+
+/// A mailbox's party and address together, as the gates and rules ask for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MailboxOfParty {
+    /// The user or queue.
+    pub party: PartyId,
+    /// Its mailbox.
+    pub mailbox: MailboxId,
+    /// The address.
+    pub address: Option<EmailAddress>,
+    /// Its filter.
+    pub filter: postroom_core::tracking::TrackingFilter,
+}
+
+impl MailboxOfParty {
+    /// The mailbox of a user or queue.
+    #[must_use]
+    pub const fn new(
+        party: PartyId,
+        mailbox: MailboxId,
+        address: Option<EmailAddress>,
+        filter: postroom_core::tracking::TrackingFilter,
+    ) -> Self {
+        Self {
+            party,
+            mailbox,
+            address,
+            filter,
+        }
+    }
+}
