@@ -1,6 +1,14 @@
-//! Approval of email addresses.
+//! Approval of email addresses, and the gate that it is part of.
 
 use serde::{Deserialize, Serialize};
+
+use crate::address::EmailAddress;
+use crate::catalogue::Code;
+use crate::health::Health;
+use crate::mailbox::{DeliveryMethod, Mailbox, MailboxOwner, Workload};
+use crate::organization::{DeploymentKind, Organization};
+use crate::principal::{Principal, Privilege, Role};
+use crate::profile::{ProfileKind, ServerProfile};
 
 /// Whether an address may be processed ("Email Address Status"). Source: domain section 3.
 #[derive(
@@ -22,3 +30,346 @@ pub enum ApprovalState {
     /// Somebody who may has rejected it: no traffic.
     Rejected,
 }
+
+/// What happens to an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the transition table matches all of them"
+)]
+pub enum ApprovalEvent {
+    /// An address was set, or changed to another one.
+    Set,
+    /// The address was cleared.
+    Clear,
+    /// Somebody who may approves it.
+    Approve,
+    /// Somebody who may rejects it.
+    Reject,
+}
+
+/// There is no address to decide about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no address to approve or reject")]
+#[non_exhaustive]
+pub struct NoAddress;
+
+impl ApprovalState {
+    /// The state after an event. Source: design section 6.
+    ///
+    /// # Errors
+    /// [`NoAddress`] where there is nothing to approve or reject.
+    pub const fn next(self, event: ApprovalEvent) -> Result<Self, NoAddress> {
+        match (self, event) {
+            (Self::Empty | Self::Pending | Self::Approved | Self::Rejected, ApprovalEvent::Set) => {
+                Ok(Self::Pending)
+            }
+            (
+                Self::Empty | Self::Pending | Self::Approved | Self::Rejected,
+                ApprovalEvent::Clear,
+            ) => Ok(Self::Empty),
+            (Self::Pending | Self::Approved | Self::Rejected, ApprovalEvent::Approve) => {
+                Ok(Self::Approved)
+            }
+            (Self::Pending | Self::Approved | Self::Rejected, ApprovalEvent::Reject) => {
+                Ok(Self::Rejected)
+            }
+            (Self::Empty, ApprovalEvent::Approve | ApprovalEvent::Reject) => Err(NoAddress),
+        }
+    }
+
+    /// The state after the address was edited; writing it in other case is no change.
+    #[must_use]
+    pub fn after_edit(self, old: Option<&EmailAddress>, new: Option<&EmailAddress>) -> Self {
+        match new {
+            None => Self::Empty,
+            Some(_) if new == old => self,
+            Some(_) => Self::Pending,
+        }
+    }
+}
+
+/// The mail systems that the permission model tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum MailSystem {
+    ExchangeOnline,
+    ExchangeServer,
+    Other,
+}
+
+impl From<&ProfileKind> for MailSystem {
+    fn from(kind: &ProfileKind) -> Self {
+        match kind {
+            ProfileKind::ExchangeOnline => Self::ExchangeOnline,
+            ProfileKind::ExchangeServer => Self::ExchangeServer,
+            ProfileKind::Pop3Smtp | ProfileKind::ImapSmtp | ProfileKind::Custom(_) => Self::Other,
+        }
+    }
+}
+
+/// One line of a permission model: any one of the role sets is enough.
+#[derive(Debug)]
+struct Row {
+    deployment: DeploymentKind,
+    system: MailSystem,
+    any_of: &'static [&'static [Role]],
+}
+
+const ADMINISTRATOR: &[&[Role]] = &[&[Role::SystemAdministrator]];
+
+const TENANT_OR_EXCHANGE: &[&[Role]] = &[
+    &[Role::GlobalAdministrator, Role::SystemAdministrator],
+    &[Role::ExchangeAdministrator, Role::SystemAdministrator],
+];
+
+/// The table of seed 001. What it does not list (POP3, IMAP, custom) is design section 6.
+const SEED: &[Row] = &[
+    Row {
+        deployment: DeploymentKind::Online,
+        system: MailSystem::ExchangeOnline,
+        any_of: TENANT_OR_EXCHANGE,
+    },
+    Row {
+        deployment: DeploymentKind::Online,
+        system: MailSystem::ExchangeServer,
+        any_of: TENANT_OR_EXCHANGE,
+    },
+    Row {
+        deployment: DeploymentKind::Online,
+        system: MailSystem::Other,
+        any_of: ADMINISTRATOR,
+    },
+    Row {
+        deployment: DeploymentKind::OnPremises,
+        system: MailSystem::ExchangeOnline,
+        any_of: ADMINISTRATOR,
+    },
+    Row {
+        deployment: DeploymentKind::OnPremises,
+        system: MailSystem::ExchangeServer,
+        any_of: ADMINISTRATOR,
+    },
+    Row {
+        deployment: DeploymentKind::OnPremises,
+        system: MailSystem::Other,
+        any_of: ADMINISTRATOR,
+    },
+];
+
+/// The newest published table. Source: domain section 3.
+const NEWEST: &[Row] = &[
+    Row {
+        deployment: DeploymentKind::Online,
+        system: MailSystem::ExchangeOnline,
+        any_of: &[
+            &[Role::GlobalAdministrator, Role::SystemAdministrator],
+            &[Role::ExchangeAdministrator, Role::SystemAdministrator],
+            &[Role::DelegatedMailboxApprover, Role::SystemAdministrator],
+        ],
+    },
+    Row {
+        deployment: DeploymentKind::Online,
+        system: MailSystem::ExchangeServer,
+        any_of: ADMINISTRATOR,
+    },
+    Row {
+        deployment: DeploymentKind::Online,
+        system: MailSystem::Other,
+        any_of: ADMINISTRATOR,
+    },
+    Row {
+        deployment: DeploymentKind::OnPremises,
+        system: MailSystem::ExchangeOnline,
+        any_of: ADMINISTRATOR,
+    },
+    Row {
+        deployment: DeploymentKind::OnPremises,
+        system: MailSystem::ExchangeServer,
+        any_of: ADMINISTRATOR,
+    },
+    Row {
+        deployment: DeploymentKind::OnPremises,
+        system: MailSystem::Other,
+        any_of: ADMINISTRATOR,
+    },
+];
+
+/// Which permission model says who may approve.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PermissionModel {
+    /// The table of seed 001.
+    #[default]
+    Seed,
+    /// The newest published table, which knows the delegated approver.
+    Newest,
+}
+
+/// Why somebody may not approve or reject. Its code is [`Code::PermissionDenied`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("approving this address needs {needed}")]
+#[non_exhaustive]
+pub struct Refusal {
+    /// What is needed, for people.
+    pub needed: String,
+}
+
+impl Refusal {
+    /// Its code.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        Code::PermissionDenied
+    }
+}
+
+/// Whether somebody may approve or reject the address of a mailbox whose profile has that kind; a
+/// mailbox without a profile counts as the organization's own kind of Exchange.
+///
+/// The privilege is needed in every case, and one of the role sets of the model's table.
+///
+/// # Errors
+/// A [`Refusal`] that names what is needed.
+pub fn may_approve(
+    principal: &Principal,
+    deployment: DeploymentKind,
+    kind: Option<&ProfileKind>,
+    model: PermissionModel,
+) -> Result<(), Refusal> {
+    if !principal
+        .privileges
+        .contains(&Privilege::ApproveEmailAddresses)
+    {
+        return Err(Refusal {
+            needed: "the privilege Approve Email Addresses for Users or Queues".to_owned(),
+        });
+    }
+    let system = kind.map_or(
+        match deployment {
+            DeploymentKind::Online => MailSystem::ExchangeOnline,
+            DeploymentKind::OnPremises => MailSystem::ExchangeServer,
+        },
+        MailSystem::from,
+    );
+    let table = match model {
+        PermissionModel::Seed => SEED,
+        PermissionModel::Newest => NEWEST,
+    };
+    let any_of = table
+        .iter()
+        .find(|row| row.deployment == deployment && row.system == system)
+        .map_or(ADMINISTRATOR, |row| row.any_of);
+    if any_of
+        .iter()
+        .any(|set| set.iter().all(|role| principal.roles.contains(role)))
+    {
+        return Ok(());
+    }
+    let sets: Vec<_> = any_of
+        .iter()
+        .map(|set| {
+            set.iter()
+                .map(|role| role_name(*role))
+                .collect::<Vec<_>>()
+                .join(" and ")
+        })
+        .collect();
+    Err(Refusal {
+        needed: format!("the roles {}", sets.join(", or ")),
+    })
+}
+
+const fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::SystemAdministrator => "System Administrator",
+        Role::GlobalAdministrator => "Global Administrator",
+        Role::ExchangeAdministrator => "Exchange Administrator",
+        Role::ServiceAdministrator => "Service Administrator",
+        Role::DelegatedMailboxApprover => "Delegated Mailbox Approver",
+    }
+}
+
+/// What a workload asks to pass the gate for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the gate matches both")]
+pub enum Purpose {
+    /// To be processed.
+    Process,
+    /// To be tested: what a test is to find out need not be so yet.
+    Test,
+}
+
+/// Whether there may be traffic for a workload at all. Promise 8.
+///
+/// A test needs everything that processing needs, the approval included, but not that the workload
+/// is enabled: enabling it is what the test is for.
+///
+/// # Errors
+/// The code of the first condition that is not met.
+pub fn gate(
+    organization: &Organization,
+    mailbox: &Mailbox,
+    profile: Option<&ServerProfile>,
+    workload: Workload,
+    purpose: Purpose,
+) -> Result<(), Code> {
+    if !mailbox.active {
+        return Err(Code::MailboxInactive);
+    }
+    if mailbox.address.is_none() {
+        return Err(Code::NoAddress);
+    }
+    let settings = &organization.settings;
+    let must_be_approved = match mailbox.owner {
+        MailboxOwner::User(_) | MailboxOwner::Forward => settings.process_only_approved_users,
+        MailboxOwner::Queue(_) => settings.process_only_approved_queues,
+    };
+    match mailbox.approval {
+        ApprovalState::Approved => {}
+        // Somebody said no: that holds whatever the organization asks of others.
+        ApprovalState::Rejected => return Err(Code::NotApproved),
+        ApprovalState::Empty | ApprovalState::Pending => {
+            if must_be_approved {
+                return Err(Code::NotApproved);
+            }
+        }
+    }
+    let Some(profile) =
+        profile.filter(|profile| mailbox.profile == Some(profile.id) && profile.active)
+    else {
+        return Err(Code::NoProfile);
+    };
+    let state = mailbox.workload(workload);
+    if state.method != DeliveryMethod::ServerSide {
+        return Err(Code::MethodNone);
+    }
+    let possible = match workload {
+        Workload::Incoming => true,
+        Workload::Outgoing => mailbox.owner != MailboxOwner::Forward,
+        Workload::Items => {
+            matches!(mailbox.owner, MailboxOwner::User(_))
+                && !matches!(profile.kind, ProfileKind::Pop3Smtp | ProfileKind::ImapSmtp)
+        }
+    };
+    if !possible {
+        return Err(Code::MethodNotSupported);
+    }
+    match purpose {
+        Purpose::Test => Ok(()),
+        Purpose::Process => match &state.health {
+            // More telling than that it is not enabled, which follows from it.
+            Health::Disabled { code, .. } => Err(*code),
+            Health::Healthy | Health::Retrying { .. } | Health::Failing { .. }
+                if !state.enabled =>
+            {
+                Err(Code::NotEnabled)
+            }
+            Health::Healthy | Health::Retrying { .. } | Health::Failing { .. } => Ok(()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -291,6 +291,18 @@ catalogue! {
         "The mailbox's address is not approved.",
         "The organization processes only approved users and queues.",
         "Approve the address: postroom approve ADDRESS.";
+    NoAddress = "no-address", Error, Permanent, Mailbox, MailboxOwner,
+        "The mailbox has no email address.",
+        "None was set, or it was cleared.",
+        "Set the address, have it approved, and run Test & Enable.";
+    MethodNone = "method-none", Information, Permanent, Mailbox, MailboxOwner,
+        "The workload is not delivered by Postroom.",
+        "Its delivery method is None, a forward mailbox, or another program.",
+        "Nothing, or set the delivery method to server-side and run Test & Enable.";
+    NotEnabled = "not-enabled", Error, Permanent, Mailbox, MailboxOwner,
+        "The workload is not enabled.",
+        "Test & Enable has not succeeded since the settings that matter were changed.",
+        "Run Test & Enable: postroom test ADDRESS.";
     MailboxInactive = "mailbox-inactive", Error, Permanent, Mailbox, MailboxOwner,
         "The mailbox is deactivated.",
         "It was deactivated, or its user was.",

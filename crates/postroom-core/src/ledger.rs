@@ -82,6 +82,8 @@ pub enum FilterReason {
     OwnMessage,
     /// It is a draft: nobody has sent it.
     Draft,
+    /// No recipient's filter accepts it, and it has no usable sender. The reference's `InvalidSender`.
+    NoSender,
 }
 
 /// Why a message is believed to be gone.

@@ -11,6 +11,7 @@
 //! | [`party`] | whom an address resolves to |
 //! | [`tracking`] | whether a message becomes a record, and which record it belongs to |
 //! | [`ledger`], [`outbox`] | the two state machines that keep the promises |
+//! | [`schedule`] | when a workload is due next |
 //! | [`health`], [`catalogue`], [`alert`] | what goes wrong, whom it concerns, what to do |
 //!
 //! What it deliberately does not do: open a socket, a file or a database, read a clock, or draw a
@@ -33,6 +34,7 @@ pub mod party;
 pub mod principal;
 pub mod profile;
 pub mod raw;
+pub mod schedule;
 pub mod secret;
 pub mod time;
 pub mod tracking;

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::approval::PermissionModel;
+use crate::health::HealthPolicy;
 use crate::id::{OrganizationId, ProfileId};
 use crate::mailbox::DeliveryMethod;
+use crate::party::PartySettings;
 use crate::tracking::CorrelationSettings;
 
 /// Where the application runs.
@@ -109,6 +112,12 @@ pub struct OrganizationSettings {
     pub mailbox_defaults: MailboxDefaults,
     /// Token, smart matching, conversation.
     pub correlation: CorrelationSettings,
+    /// What happens where an address belongs to several parties.
+    pub parties: PartySettings,
+    /// Which permission model says who may approve addresses.
+    pub permission_model: PermissionModel,
+    /// When trouble becomes serious, and how often it is tried meanwhile.
+    pub health: HealthPolicy,
     /// Which alerts are kept.
     pub alerts: AlertSettings,
     /// Track email between two users as two activities, one sent and one received (off).
@@ -130,6 +139,9 @@ impl Default for OrganizationSettings {
             process_only_approved_queues: true,
             mailbox_defaults: MailboxDefaults::default(),
             correlation: CorrelationSettings::default(),
+            parties: PartySettings::default(),
+            permission_model: PermissionModel::default(),
+            health: HealthPolicy::default(),
             alerts: AlertSettings::default(),
             internal_email_as_two_activities: false,
             message_bytes_max: 150 * 1024 * 1024,

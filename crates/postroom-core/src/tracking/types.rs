@@ -145,7 +145,20 @@ impl TrackingToken {
     }
 }
 
-/// A stable 64-bit hash of a subject word or an address.
+impl From<TrackingToken> for String {
+    fn from(token: TrackingToken) -> Self {
+        token.0
+    }
+}
+
+impl std::fmt::Display for TrackingToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A stable 64-bit hash of a subject word or an address; [`subject_terms`](super::subject_terms)
+/// and its neighbours say of what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TermHash(pub(super) u64);
@@ -280,8 +293,8 @@ impl SmartQuery {
 
 /// What the index answers for one message: newest first within each kind.
 ///
-/// At most [`CANDIDATES_MAX`] of each kind; `*_cut` says that there were more, which correlation
-/// treats as ambiguous rather than guess.
+/// At most [`CANDIDATES_MAX`] of each kind; `*_cut` says that there were more. Correlation does not
+/// guess then: smart matching is ambiguous, a conversation is where its listed emails disagree.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Candidates {

@@ -1,0 +1,242 @@
+//! When a workload is due next, and why then.
+//!
+//! Counted from the end of a cycle, so that a slow server is not polled without a pause. Source:
+//! domain section 12, "Frequency"; design section 5, "Scheduling".
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalogue::Code;
+use crate::health::{Health, HealthChange};
+use crate::mailbox::WorkloadState;
+use crate::profile::ServerProfile;
+use crate::time::Timestamp;
+
+/// Two polls of a workload are at least so far apart, whatever the profile says.
+pub const INTERVAL_FLOOR: Duration = Duration::from_secs(1);
+
+/// When a workload is due, and why then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Due {
+    /// When; `None`: not before somebody acts.
+    pub at: Option<Timestamp>,
+    /// Why then.
+    pub why: DueReason,
+}
+
+/// Why a workload is due when it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "why")]
+#[non_exhaustive]
+pub enum DueReason {
+    /// It was enabled just now.
+    Enabled,
+    /// Somebody asked for it.
+    Requested,
+    /// The server said that there is something.
+    Notified,
+    /// There is more than one cycle could do.
+    Unfinished,
+    /// The polling interval has to pass.
+    Interval,
+    /// Nothing came for a while: the interval grows.
+    Idle {
+        /// Cycles in a row that found nothing.
+        cycles: u32,
+    },
+    /// It failed and is tried again.
+    Retry {
+        /// With what it failed.
+        code: Code,
+        /// Failures in a row.
+        failures: u32,
+    },
+    /// It is disabled until somebody acts.
+    Disabled {
+        /// Why.
+        code: Code,
+    },
+}
+
+impl Due {
+    /// Due now.
+    #[must_use]
+    pub const fn now(now: Timestamp, why: DueReason) -> Self {
+        Self { at: Some(now), why }
+    }
+}
+
+/// When a workload is due after a cycle.
+///
+/// `state` is the workload with the counters as they are after the cycle, `change` what the outcome
+/// did to its health, `unfinished` whether a cycle that succeeded left work behind. The first idle
+/// cycle keeps the interval, each further one adds a quarter of it, up to `idle_interval_max`; the
+/// profile's minimum holds in any case.
+#[must_use]
+pub fn due_after_cycle(
+    state: &WorkloadState,
+    change: &HealthChange,
+    profile: &ServerProfile,
+    idle_interval_max: Duration,
+    unfinished: bool,
+    ended_at: Timestamp,
+) -> Due {
+    match &change.health {
+        Health::Disabled { code, .. } => Due {
+            at: None,
+            why: DueReason::Disabled { code: *code },
+        },
+        Health::Retrying { code, failures, .. } | Health::Failing { code, failures, .. } => Due {
+            at: Some(
+                change
+                    .next_attempt
+                    .unwrap_or_else(|| ended_at.plus(interval(profile))),
+            ),
+            why: DueReason::Retry {
+                code: *code,
+                failures: *failures,
+            },
+        },
+        Health::Healthy if unfinished => Due::now(
+            change.next_attempt.unwrap_or(ended_at).max(ended_at),
+            DueReason::Unfinished,
+        ),
+        Health::Healthy => {
+            let (wait, why) =
+                idle_interval(interval(profile), state.idle_cycles, idle_interval_max);
+            let at = ended_at.plus(wait);
+            Due {
+                at: Some(change.next_attempt.map_or(at, |asked| asked.max(at))),
+                why,
+            }
+        }
+    }
+}
+
+fn interval(profile: &ServerProfile) -> Duration {
+    profile.polling_interval_min.max(INTERVAL_FLOOR)
+}
+
+fn idle_interval(
+    interval: Duration,
+    idle_cycles: u32,
+    idle_interval_max: Duration,
+) -> (Duration, DueReason) {
+    let growth = (interval / 4).saturating_mul(idle_cycles.saturating_sub(1));
+    let wait = interval
+        .saturating_add(growth)
+        .min(idle_interval_max.max(interval));
+    if wait > interval {
+        (
+            wait,
+            DueReason::Idle {
+                cycles: idle_cycles,
+            },
+        )
+    } else {
+        (interval, DueReason::Interval)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::{CycleOutcome, HealthPolicy};
+    use crate::id::ProfileId;
+    use crate::mailbox::DeliveryMethod;
+    use crate::profile::ProfileKind;
+
+    const END: Timestamp = Timestamp::from_seconds(1000);
+    const MAX: Duration = Duration::from_secs(12 * 60);
+
+    fn profile() -> ServerProfile {
+        ServerProfile::new(
+            ProfileId::from_random([1; 16]),
+            "p",
+            ProfileKind::ExchangeServer,
+        )
+    }
+
+    fn due(
+        idle_cycles: u32,
+        outcome: CycleOutcome,
+        profile: &ServerProfile,
+        unfinished: bool,
+    ) -> Due {
+        let mut state = WorkloadState::new(DeliveryMethod::ServerSide);
+        state.idle_cycles = idle_cycles;
+        let change = Health::Healthy.after(outcome, &HealthPolicy::default(), END, 0);
+        due_after_cycle(&state, &change, profile, MAX, unfinished, END)
+    }
+
+    fn minutes(due: Due) -> f64 {
+        due.at.unwrap().since(END).as_secs_f64() / 60.0
+    }
+
+    #[test]
+    fn the_interval_counts_from_the_end_and_grows_when_idle() {
+        let all: Vec<_> = [0, 1, 2, 3, 6, 7, 1000, u32::MAX]
+            .map(|idle| minutes(due(idle, CycleOutcome::Succeeded, &profile(), false)))
+            .into();
+        assert_eq!(all, [5.0, 5.0, 6.25, 7.5, 11.25, 12.0, 12.0, 12.0]);
+        assert_eq!(
+            due(0, CycleOutcome::Succeeded, &profile(), false).why,
+            DueReason::Interval
+        );
+        assert_eq!(
+            due(3, CycleOutcome::Succeeded, &profile(), false).why,
+            DueReason::Idle { cycles: 3 }
+        );
+    }
+
+    #[test]
+    fn the_profiles_minimum_holds_above_the_idle_limit_and_zero_is_not_a_busy_loop() {
+        let mut slow = profile();
+        slow.polling_interval_min = Duration::from_secs(60 * 60);
+        assert_eq!(
+            minutes(due(50, CycleOutcome::Succeeded, &slow, false)),
+            60.0
+        );
+        let mut busy = profile();
+        busy.polling_interval_min = Duration::ZERO;
+        assert_eq!(
+            due(0, CycleOutcome::Succeeded, &busy, false).at,
+            Some(END.plus(INTERVAL_FLOOR))
+        );
+    }
+
+    #[test]
+    fn unfinished_work_goes_on_at_once() {
+        let due = due(9, CycleOutcome::Succeeded, &profile(), true);
+        assert_eq!((due.at, due.why), (Some(END), DueReason::Unfinished));
+    }
+
+    #[test]
+    fn failures_wait_as_health_says() {
+        let failed = |code| CycleOutcome::Failed {
+            code,
+            retry_after: Some(Duration::from_secs(400)),
+        };
+        let retry = due(0, failed(Code::ServerBusy), &profile(), true);
+        assert_eq!(retry.at, Some(END.plus(Duration::from_secs(400))));
+        assert_eq!(
+            retry.why,
+            DueReason::Retry {
+                code: Code::ServerBusy,
+                failures: 1
+            }
+        );
+        let disabled = due(0, failed(Code::CredentialsRejected), &profile(), true);
+        assert_eq!(
+            (disabled.at, disabled.why),
+            (
+                None,
+                DueReason::Disabled {
+                    code: Code::CredentialsRejected
+                }
+            )
+        );
+    }
+}
