@@ -1,1 +1,26 @@
 //! How a connection is made and proves who it is.
+//!
+//! The adapters speak HTTP through one method, [`HttpTransport::send`], so that a simulation can
+//! take its place. [`ReqwestTransport`] is the real one.
+//!
+//! | Module | What it holds |
+//! |---|---|
+//! | [`http`] | requests, answers and the transport trait |
+//! | [`auth`] | how a request proves who asks |
+//! | [`error`] | why there is no answer |
+//! | [`reqwest_transport`] | HTTP over TCP and TLS |
+//! | [`mod@probe`] | reaching a server step by step |
+//!
+//! What it deliberately does not do: retry, follow redirects, keep cookies, or know what the bytes
+//! mean.
+
+pub mod auth;
+pub mod error;
+pub mod http;
+pub mod probe;
+pub mod reqwest_transport;
+
+pub use auth::Authentication;
+pub use error::{NetError, NetFailure};
+pub use http::{BodyPart, ChunkSource, HttpRequest, HttpResponse, HttpTransport, ResponseBody};
+pub use reqwest_transport::{ReqwestTransport, TransportSettings};

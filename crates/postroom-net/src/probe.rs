@@ -1,0 +1,197 @@
+//! Reaching a server step by step, with evidence.
+
+use std::time::Duration;
+
+use postroom_provider::registry::{ProbeOutcome, ProbeReport};
+use postroom_provider::{OpContext, ProviderError, Result};
+use url::Url;
+
+use crate::error::{NetError, NetFailure};
+use crate::http::{HttpRequest, HttpTransport, Method};
+use crate::reqwest_transport::check_scheme;
+
+/// Longest that one step may take.
+const STEP_TIME_MAX: Duration = Duration::from_secs(20);
+/// Most addresses that are shown and tried.
+const ADDRESSES_MAX: usize = 8;
+
+/// Tries to reach a URL: `resolve`, `connect`, `tls`, `http`; stops at the first step that fails and
+/// answers whether all passed. Credentials are not sent.
+///
+/// The first two steps speak to the server directly; `tls` and `http` are told apart by what one
+/// request through the transport answers.
+pub async fn probe(
+    ctx: &OpContext,
+    transport: &dyn HttpTransport,
+    url: &Url,
+    allow_plain_http: bool,
+    report: &mut ProbeReport,
+) -> bool {
+    if let Err(error) = check_scheme(url, allow_plain_http) {
+        fail(report, "resolve", &error);
+        return false;
+    }
+    let Some(addresses) = resolve(ctx, url, report).await else {
+        return false;
+    };
+    connect(ctx, &addresses, report).await && speak(ctx, transport, url, report).await
+}
+
+/// Writes the steps that were not reached.
+pub fn not_reached(report: &mut ProbeReport, names: &[&'static str]) {
+    for name in names {
+        report.push(name, ProbeOutcome::NotReached, "");
+    }
+}
+
+fn fail(report: &mut ProbeReport, name: &'static str, error: &NetError) {
+    let (_, code) = error.failure().classify();
+    report.push(name, ProbeOutcome::Failed(code), bounded(&error.cause()));
+}
+
+fn fail_provider(report: &mut ProbeReport, name: &'static str, error: &ProviderError) {
+    report.push(
+        name,
+        ProbeOutcome::Failed(error.code()),
+        bounded(&error.to_string()),
+    );
+}
+
+fn bounded(text: &str) -> String {
+    text.chars()
+        .take(300)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+async fn resolve(
+    ctx: &OpContext,
+    url: &Url,
+    report: &mut ProbeReport,
+) -> Option<Vec<std::net::SocketAddr>> {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let port = url.port_or_known_default().unwrap_or(443);
+    let looked_up: Result<_> = ctx
+        .within(STEP_TIME_MAX)
+        .bounded("probe.resolve", async {
+            Ok(tokio::net::lookup_host((host.as_str(), port)).await)
+        })
+        .await;
+    let found = match looked_up {
+        Ok(Ok(found)) => found.take(ADDRESSES_MAX).collect::<Vec<_>>(),
+        Ok(Err(error)) => {
+            fail(
+                report,
+                "resolve",
+                &NetError::new(NetFailure::NameNotResolved, false).with_source(error),
+            );
+            return None;
+        }
+        Err(error) => {
+            fail_provider(report, "resolve", &error);
+            return None;
+        }
+    };
+    if found.is_empty() {
+        fail(
+            report,
+            "resolve",
+            &NetError::new(NetFailure::NameNotResolved, false),
+        );
+        return None;
+    }
+    let shown: Vec<String> = found.iter().map(|a| a.ip().to_string()).collect();
+    report.push(
+        "resolve",
+        ProbeOutcome::Passed,
+        format!("{host} is {}", shown.join(", ")),
+    );
+    Some(found)
+}
+
+async fn connect(
+    ctx: &OpContext,
+    addresses: &[std::net::SocketAddr],
+    report: &mut ProbeReport,
+) -> bool {
+    let connected: Result<_> = ctx
+        .within(STEP_TIME_MAX)
+        .bounded("probe.connect", async {
+            Ok(tokio::net::TcpStream::connect(addresses).await)
+        })
+        .await;
+    match connected {
+        Ok(Ok(stream)) => {
+            let peer = stream.peer_addr().map(|a| a.to_string()).unwrap_or_default();
+            report.push("connect", ProbeOutcome::Passed, format!("connected to {peer}"));
+            true
+        }
+        Ok(Err(error)) => {
+            let failure = match error.kind() {
+                std::io::ErrorKind::ConnectionRefused => NetFailure::ConnectionRefused,
+                std::io::ErrorKind::TimedOut => NetFailure::TimedOut,
+                _ => NetFailure::Lost,
+            };
+            fail(
+                report,
+                "connect",
+                &NetError::new(failure, false).with_source(error),
+            );
+            false
+        }
+        Err(error) => {
+            fail_provider(report, "connect", &error);
+            false
+        }
+    }
+}
+
+async fn speak(
+    ctx: &OpContext,
+    transport: &dyn HttpTransport,
+    url: &Url,
+    report: &mut ProbeReport,
+) -> bool {
+    let answered: Result<_> = ctx
+        .within(STEP_TIME_MAX)
+        .bounded("probe.http", async {
+            let request = HttpRequest::new(Method::GET, url.clone());
+            Ok(transport.send(ctx, request).await)
+        })
+        .await;
+    let tls_evidence = if url.scheme() == "https" {
+        "certificate trusted for this name"
+    } else {
+        "not used: plain http is allowed for this profile"
+    };
+    match answered {
+        Ok(Ok(response)) => {
+            report.push("tls", ProbeOutcome::Passed, tls_evidence);
+            let product = response.header("server").unwrap_or("unnamed server");
+            report.push(
+                "http",
+                ProbeOutcome::Passed,
+                bounded(&format!("status {}, {product}", response.status.as_u16())),
+            );
+            true
+        }
+        Ok(Err(error)) => {
+            let in_tls = matches!(
+                error.failure(),
+                NetFailure::CertificateUntrusted | NetFailure::TlsFailed
+            );
+            if in_tls {
+                fail(report, "tls", &error);
+                not_reached(report, &["http"]);
+            } else {
+                report.push("tls", ProbeOutcome::Passed, tls_evidence);
+                fail(report, "http", &error);
+            }
+            false
+        }
+        Err(error) => {
+            fail_provider(report, "http", &error);
+            false
+        }
+    }
+}
