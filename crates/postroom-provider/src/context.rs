@@ -161,7 +161,8 @@ impl OpContext {
             .map(|deadline| deadline.since(self.clock.now()))
     }
 
-    /// Runs a future until it is done, cancelled or past the deadline.
+    /// Runs a future until it is done, cancelled or past the deadline; does not begin it where it is
+    /// too late already.
     ///
     /// # Errors
     /// `Cancelled` or `Timeout`; the future's own otherwise.
@@ -170,6 +171,13 @@ impl OpContext {
         T: Send,
         F: Future<Output = Result<T>> + Send,
     {
+        let late = || {
+            let code = postroom_core::Code::ConnectionTimedOut;
+            Err(ProviderError::new(ErrorKind::Timeout, code, operation))
+        };
+        if self.remaining() == Some(Duration::ZERO) && !self.cancellation.is_cancelled() {
+            return late();
+        }
         let timeout = async {
             match self.remaining() {
                 Some(left) => self.clock.sleep(left).await,
@@ -180,7 +188,7 @@ impl OpContext {
             biased;
             () = self.cancellation.cancelled() => Err(ProviderError::cancelled(operation)),
             result = future => result,
-            () = timeout => Err(ProviderError::new(ErrorKind::Timeout, postroom_core::Code::ConnectionTimedOut, operation)),
+            () = timeout => late(),
         }
     }
 }

@@ -46,6 +46,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::ModelError;
 pub use folder::{Folder, FolderId, WellKnown};
 pub use item::{Field, Item, ItemId, ItemKind, NewItem};
+pub(crate) use message::header_lines;
 pub use message::{Address, Attachment, Body, MessageParts, Summary, compose, with_headers};
 pub use property::{PropertyPath, PropertyValue};
 pub use random::Random;

@@ -1,0 +1,174 @@
+//! The server behind the memory providers.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use postroom_provider::{
+    Capabilities, ErrorKind, OpContext, Provider, ProviderError, Result, Retry,
+};
+
+use super::fault::{self, MemoryFault, Verdict};
+use super::provider::MemoryProvider;
+use super::submitter;
+use crate::model::{AccountId, MailSystem};
+
+/// A mail server that is reached by function calls. Cheap to clone; clones are the same server.
+#[derive(Clone)]
+pub struct MemoryServer {
+    mail: Arc<MailSystem>,
+    shared: Arc<Shared>,
+    capabilities: Arc<Capabilities>,
+}
+
+#[derive(Default)]
+struct Shared {
+    faults: Mutex<Vec<MemoryFault>>,
+    requests: AtomicU64,
+}
+
+impl fmt::Debug for MemoryServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryServer")
+            .field("mail", &self.mail)
+            .field("requests", &self.requests())
+            .finish_non_exhaustive()
+    }
+}
+
+impl MemoryServer {
+    /// A server for these mailboxes that offers everything there is.
+    #[must_use]
+    pub fn new(mail: Arc<MailSystem>) -> Self {
+        Self {
+            mail,
+            shared: Arc::default(),
+            capabilities: Arc::new(everything()),
+        }
+    }
+
+    /// The same server as seen by providers that offer something else: switch options off to get
+    /// what POP3 or a plain IMAP server would offer. Options are obeyed, limits too.
+    #[must_use]
+    pub fn with_capabilities(mut self, change: impl FnOnce(&mut Capabilities)) -> Self {
+        change(Arc::make_mut(&mut self.capabilities));
+        self
+    }
+
+    /// The mailboxes: a back door for tests.
+    #[must_use]
+    pub const fn mail(&self) -> &Arc<MailSystem> {
+        &self.mail
+    }
+
+    /// What its providers offer.
+    #[must_use]
+    pub const fn capabilities(&self) -> &Arc<Capabilities> {
+        &self.capabilities
+    }
+
+    /// Switches a fault on, in addition to those that are on.
+    pub fn arm(&self, fault: MemoryFault) {
+        self.faults().push(fault);
+    }
+
+    /// Switches all faults off.
+    pub fn disarm(&self) {
+        self.faults().clear();
+    }
+
+    /// How many requests have arrived, answered or not.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.shared.requests.load(Ordering::SeqCst)
+    }
+
+    /// A provider for the mailbox with that address; `None` where there is none.
+    #[must_use]
+    pub fn provider(&self, address: &str) -> Option<Arc<dyn Provider>> {
+        let account = self.mail.account(address)?;
+        Some(Arc::new(MemoryProvider::new(self.clone(), account)))
+    }
+
+    fn faults(&self) -> std::sync::MutexGuard<'_, Vec<MemoryFault>> {
+        self.shared
+            .faults
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn verdict(&self, operation: &'static str, account: AccountId) -> Verdict {
+        self.shared.requests.fetch_add(1, Ordering::SeqCst);
+        let address = self
+            .mail
+            .account_info(account)
+            .map(|info| info.address.clone())
+            .unwrap_or_default();
+        fault::weigh(&mut self.faults(), operation, &address)
+    }
+
+    /// One request: faults, deadline and cancellation first, then `effect` in one piece.
+    pub(super) async fn request<T, E>(
+        &self,
+        ctx: &OpContext,
+        operation: &'static str,
+        account: AccountId,
+        effect: E,
+    ) -> Result<T>
+    where
+        T: Send,
+        E: FnOnce(&Verdict) -> Result<T> + Send,
+    {
+        let mut begun = false;
+        let answer = ctx
+            .bounded(operation, async {
+                let mut verdict = self.verdict(operation, account);
+                begun = true;
+                if !verdict.delay.is_zero() {
+                    ctx.clock.sleep(verdict.delay).await;
+                }
+                if let Some(refusal) = verdict.refusal.take() {
+                    return Err(refusal);
+                }
+                let answer = effect(&verdict)?;
+                if verdict.lost {
+                    return Err(fault::lost(operation));
+                }
+                Ok(answer)
+            })
+            .await;
+        answer.map_err(|error| match error.kind() {
+            // The client cannot know how far the server got with a request that it gave up on.
+            ErrorKind::Timeout | ErrorKind::Cancelled if begun && operation == submitter::SEND => {
+                error.with_retry(Retry::OutcomeUnknown)
+            }
+            _ => error,
+        })
+    }
+}
+
+fn everything() -> Capabilities {
+    let mut capabilities = Capabilities::default();
+    capabilities.server_product = Some("Postroom memory".to_owned());
+    capabilities.mail = true;
+    capabilities.mail_create_folder = true;
+    capabilities.mail_move = true;
+    capabilities.mail_move_tells_id = true;
+    capabilities.mail_reports_deletions = true;
+    capabilities.mail_batch_max = 50;
+    capabilities.mail_page_max = 256;
+    capabilities.submit = true;
+    capabilities.submit_staged = true;
+    capabilities.submit_traceable = true;
+    capabilities.submit_files_copy = true;
+    capabilities
+}
+
+/// An option that is off answers before anything is sent.
+pub(super) fn require(offered: bool, operation: &'static str, option: &'static str) -> Result<()> {
+    if offered {
+        Ok(())
+    } else {
+        Err(ProviderError::unsupported(operation, option))
+    }
+}
