@@ -2,8 +2,10 @@
 //!
 //! | Module | What it holds |
 //! |---|---|
-//! | [`memory`] | a provider without a protocol, straight on the mailboxes |
 //! | [`model`] | the mailboxes behind every server, and a back door to them for tests |
+//! | [`exchange`] | an Exchange server speaking EWS |
+//! | [`memory`] | a provider without a protocol, straight on the mailboxes |
 
+pub mod exchange;
 pub mod memory;
 pub mod model;

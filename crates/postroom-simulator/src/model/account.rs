@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::str::FromStr;
 
 /// Names one account of a [`MailSystem`](super::MailSystem).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -146,6 +147,45 @@ impl Account {
             Impersonation::Everybody => true,
             Impersonation::Only(set) => set.contains(&other.address.to_lowercase()),
         }
+    }
+}
+
+/// A text that describes no account.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "not an account; write it as ADDRESS=PASSWORD[;user=NAME][;name=NAME][;alias=ADDRESS][;impersonate][;no-mailbox]"
+)]
+#[non_exhaustive]
+pub struct AccountSpecError;
+
+/// Reads an account from text, for command lines: `desk@example.org=secret;alias=help@example.org`.
+impl FromStr for Account {
+    type Err = AccountSpecError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parts = text.split(';');
+        let (address, password) = parts
+            .next()
+            .and_then(|first| first.split_once('='))
+            .ok_or(AccountSpecError)?;
+        if address.is_empty() {
+            return Err(AccountSpecError);
+        }
+        let mut account = Self::new(address).login(address, password);
+        for part in parts {
+            account = match part.split_once('=') {
+                Some(("user", user)) => {
+                    let password = account.password.clone();
+                    account.login(user, password)
+                }
+                Some(("name", name)) => account.display_name(name),
+                Some(("alias", alias)) => account.alias(alias),
+                None if part == "impersonate" => account.impersonates_everybody(),
+                None if part == "no-mailbox" => account.without_mailbox(),
+                _ => return Err(AccountSpecError),
+            };
+        }
+        Ok(account)
     }
 }
 

@@ -164,11 +164,41 @@ pub struct Folder {
     pub deleted_count: u64,
     /// Grows when all sync states made before stop being valid.
     pub epoch: u32,
+    /// How many items it holds, hidden ones included.
+    pub count: usize,
+}
+
+/// A folder with its contents.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) info: Folder,
     pub(super) items: BTreeMap<u64, ItemId>,
     pub(super) log: Log<ItemId>,
 }
 
-impl Folder {
+impl Place {
+    pub(super) fn snapshot(&self) -> Folder {
+        Folder {
+            count: self.items.len(),
+            ..self.info.clone()
+        }
+    }
+}
+
+impl std::ops::Deref for Place {
+    type Target = Folder;
+    fn deref(&self) -> &Folder {
+        &self.info
+    }
+}
+
+impl std::ops::DerefMut for Place {
+    fn deref_mut(&mut self) -> &mut Folder {
+        &mut self.info
+    }
+}
+
+impl Place {
     pub(super) fn new(
         id: FolderId,
         account: AccountId,
@@ -177,7 +207,7 @@ impl Folder {
         class: &str,
         now: Timestamp,
     ) -> Self {
-        Self {
+        let info = Folder {
             id,
             account,
             parent,
@@ -188,20 +218,12 @@ impl Folder {
             changed: now,
             deleted_count: 0,
             epoch: 0,
+            count: 0,
+        };
+        Self {
+            info,
             items: BTreeMap::new(),
             log: Log::default(),
         }
-    }
-
-    /// How many items it holds, hidden ones included.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.items.len()
-    }
-
-    /// Whether it holds nothing.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
     }
 }

@@ -40,14 +40,14 @@ mod random;
 mod system;
 mod transport;
 
-pub use account::{Account, AccountId, Impersonation};
+pub use account::{Account, AccountId, AccountSpecError, Impersonation};
 pub use changes::{Change, ChangeKind, Event, EventKind, LogPage};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::ModelError;
 pub use folder::{Folder, FolderId, WellKnown};
 pub use item::{Field, Item, ItemId, ItemKind, NewItem};
-pub(crate) use message::header_lines;
 pub use message::{Address, Attachment, Body, MessageParts, Summary, compose, with_headers};
+pub(crate) use message::{header_addresses, header_lines, header_text};
 pub use property::{PropertyPath, PropertyValue};
 pub use random::Random;
 pub use system::{Disposal, MailSystem};

@@ -10,7 +10,7 @@ use super::account::{Account, AccountId};
 use super::changes::{ChangeKind, Event, Events, Log, LogPage};
 use super::clock::Clock;
 use super::error::ModelError;
-use super::folder::{Folder, FolderId, WellKnown};
+use super::folder::{Folder, FolderId, Place, WellKnown};
 use super::item::{Item, ItemId};
 use super::random::Random;
 use super::transport::OutsideMessage;
@@ -47,7 +47,7 @@ pub(super) struct Mailbox {
 
 pub(super) struct State {
     pub(super) mailboxes: BTreeMap<AccountId, Mailbox>,
-    pub(super) folders: BTreeMap<FolderId, Folder>,
+    pub(super) folders: BTreeMap<FolderId, Place>,
     pub(super) items: BTreeMap<ItemId, Arc<Item>>,
     pub(super) outside: Vec<OutsideMessage>,
     pub(super) random: Random,
@@ -73,11 +73,11 @@ impl State {
         self.counter
     }
 
-    pub(super) fn folder(&self, id: FolderId) -> Result<&Folder, ModelError> {
+    pub(super) fn folder(&self, id: FolderId) -> Result<&Place, ModelError> {
         self.folders.get(&id).ok_or(ModelError::NoFolder)
     }
 
-    pub(super) fn folder_mut(&mut self, id: FolderId) -> Result<&mut Folder, ModelError> {
+    pub(super) fn folder_mut(&mut self, id: FolderId) -> Result<&mut Place, ModelError> {
         self.folders.get_mut(&id).ok_or(ModelError::NoFolder)
     }
 
@@ -136,7 +136,7 @@ impl State {
     ) -> Result<FolderId, ModelError> {
         let id = FolderId(self.next());
         self.folders
-            .insert(id, Folder::new(id, account, parent, name, class, now));
+            .insert(id, Place::new(id, account, parent, name, class, now));
         let number = self.next();
         let mailbox = self.mailbox_mut(account)?;
         mailbox.folders.insert(id);
@@ -365,9 +365,8 @@ impl MailSystem {
     /// # Errors
     /// [`ModelError::NoFolder`].
     pub fn folder(&self, id: FolderId) -> Result<Folder, ModelError> {
-        // The contents are not copied: only the servers walk them, page by page.
         let state = self.lock();
-        state.folder(id).cloned()
+        state.folder(id).map(Place::snapshot)
     }
 
     /// All folders of an account, in order of creation.
@@ -380,7 +379,7 @@ impl MailSystem {
         mailbox
             .folders
             .iter()
-            .filter_map(|id| state.folders.get(id).cloned())
+            .filter_map(|id| state.folders.get(id).map(Place::snapshot))
             .collect()
     }
 

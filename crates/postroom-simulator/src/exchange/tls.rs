@@ -1,0 +1,59 @@
+//! A certificate for the life of a server.
+
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose,
+};
+use rustls::ServerConfig;
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use super::listen::ListenError;
+
+/// A server configuration and, as PEM, the authority that clients must trust.
+pub(super) struct Identity {
+    pub(super) config: Arc<ServerConfig>,
+    pub(super) authority: String,
+}
+
+/// Makes an authority, and a certificate by it for these names.
+pub(super) fn identity(names: &[String]) -> Result<Identity, ListenError> {
+    let failed = |error: rcgen::Error| ListenError::Certificate(error.to_string());
+    let mut authority = CertificateParams::new(Vec::new()).map_err(failed)?;
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority.key_usages = vec![
+        KeyUsagePurpose::KeyCertSign,
+        KeyUsagePurpose::CrlSign,
+        KeyUsagePurpose::DigitalSignature,
+    ];
+    authority
+        .distinguished_name
+        .push(DnType::CommonName, "Simulated authority");
+    let issuer = CertifiedIssuer::self_signed(authority, KeyPair::generate().map_err(failed)?)
+        .map_err(failed)?;
+
+    let mut params = CertificateParams::new(names.to_vec()).map_err(failed)?;
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "Simulated server");
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    let key = KeyPair::generate().map_err(failed)?;
+    let certificate = params.signed_by(&key, &issuer).map_err(failed)?;
+
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| {
+            builder
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate.der().clone()], private)
+        })
+        .map_err(|error| ListenError::Certificate(error.to_string()))?;
+    Ok(Identity {
+        config: Arc::new(config),
+        authority: issuer.pem(),
+    })
+}
