@@ -13,7 +13,7 @@
 //! colleague to be able to answer, too.
 
 use crate::address::EmailAddress;
-use crate::email::{Direction, EmailHeaders};
+use crate::email::{Direction, EmailHeaders, KnownEmail};
 use crate::id::PartyId;
 use crate::ledger::FilterReason;
 use crate::mailbox::Mailbox;
@@ -21,7 +21,7 @@ use crate::party::{Party, PartyKind};
 use crate::profile::ServerProfile;
 use crate::time::Timestamp;
 use crate::tracking::{
-    AcceptReason, Correlation, Decision, KnownEmail, RecipientVerdict, TrackingFilter, Verdict,
+    AcceptReason, Correlation, Decision, RecipientVerdict, TrackingFilter, Verdict,
 };
 
 /// At most so many recipients are evaluated; further ones cannot accept a message.

@@ -1,39 +1,6 @@
 //! Content that is on record already.
 
-use crate::email::{ContentIdentity, ContentKey, Direction, EmailHeaders, MessageId};
-use crate::id::RecordId;
-
-/// An email on record that shares a Message-ID or the content key with a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct KnownEmail {
-    /// The record.
-    pub record: RecordId,
-    /// Which way it went.
-    pub direction: Direction,
-    /// What its content is known by; `None` for email that the application wrote itself.
-    pub key: Option<ContentKey>,
-    /// Its Message-ID and aliases.
-    pub message_ids: Vec<MessageId>,
-}
-
-impl KnownEmail {
-    /// An email on record.
-    #[must_use]
-    pub const fn new(
-        record: RecordId,
-        direction: Direction,
-        key: Option<ContentKey>,
-        message_ids: Vec<MessageId>,
-    ) -> Self {
-        Self {
-            record,
-            direction,
-            key,
-            message_ids,
-        }
-    }
-}
+use crate::email::{ContentIdentity, Direction, EmailHeaders, KnownEmail};
 
 /// The email on record that a message is a copy of, if any.
 ///
@@ -69,6 +36,7 @@ pub fn join_target<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::RecordId;
     use crate::time::Timestamp;
 
     fn headers(id: &str, date: i64) -> EmailHeaders {
@@ -84,12 +52,10 @@ mod tests {
     }
 
     fn known(n: u8, direction: Direction, headers: &EmailHeaders) -> KnownEmail {
-        KnownEmail::new(
-            RecordId::from_random([n; 16]),
-            direction,
-            (direction == Direction::Incoming).then(|| identity(headers).key()),
-            headers.message_id.iter().cloned().collect(),
-        )
+        let mut known = KnownEmail::new(RecordId::from_random([n; 16]), direction);
+        known.key = (direction == Direction::Incoming).then(|| identity(headers).key());
+        known.message_ids = headers.message_id.iter().cloned().collect();
+        known
     }
 
     #[test]

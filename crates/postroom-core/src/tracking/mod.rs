@@ -20,7 +20,7 @@ mod types;
 
 pub use correlate::correlate;
 pub use decide::{DecisionInput, RECIPIENTS_MAX, ResolvedRecipient, decide, process_from};
-pub use known::{KnownEmail, join_target};
+pub use known::join_target;
 pub use query::{IN_REPLY_TO_MAX, MESSAGE_IDS_MAX};
 pub use rules::{CorrelationRules, SubjectCleaner};
 pub use terms::{address_term, address_terms, index_entry, shared, subject_key, subject_terms};

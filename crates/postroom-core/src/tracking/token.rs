@@ -448,7 +448,7 @@ mod tests {
     fn hostile_subjects_stay_bounded() {
         let settings = TokenSettings::default();
         let many = "CRM:001001 ".repeat(20_000);
-        assert_eq!(find_in_subject(&many, &settings).len(), 3);
+        assert_eq!(find_in_subject(&many, &settings).len(), 1);
         let varied: String = (0..5000).map(|n| format!("CRM:{n:06};")).collect();
         assert_eq!(find_in_subject(&varied, &settings).len(), TOKENS_MAX);
         let digits = format!("CRM:{}", "1".repeat(100_000));
