@@ -1,0 +1,246 @@
+//! Transfer encodings, decoded leniently and piece by piece.
+
+/// How a part's bytes are encoded. Source: RFC 2045 section 6.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum TransferEncoding {
+    /// As they are.
+    #[default]
+    Identity,
+    /// Base64.
+    Base64,
+    /// Quoted-printable.
+    QuotedPrintable,
+}
+
+impl TransferEncoding {
+    pub(crate) fn from_value(value: &str) -> Self {
+        let value = value.trim().trim_matches('"');
+        if value.eq_ignore_ascii_case("base64") {
+            Self::Base64
+        } else if value.eq_ignore_ascii_case("quoted-printable") {
+            Self::QuotedPrintable
+        } else {
+            Self::Identity
+        }
+    }
+}
+
+/// Decodes a part piece by piece; garbage is skipped (base64) or kept as it is (quoted-printable).
+#[derive(Debug, Default)]
+pub(crate) struct Decoder {
+    encoding: TransferEncoding,
+    /// Base64: bits not yet given out, and how many.
+    bits: u32,
+    bit_count: u32,
+    /// Quoted-printable: what follows an equals sign so far; `=` itself included.
+    escape: Vec<u8>,
+    /// Quoted-printable: white space that counts only if something follows on the line.
+    blanks: Vec<u8>,
+}
+
+/// White space at the end of a line beyond which it is given out all the same.
+const BLANKS_MAX: usize = 1000;
+
+impl Decoder {
+    pub(crate) fn new(encoding: TransferEncoding) -> Self {
+        Self {
+            encoding,
+            ..Self::default()
+        }
+    }
+
+    /// Decodes a piece.
+    pub(crate) fn push(&mut self, piece: &[u8], out: &mut impl Sink) {
+        match self.encoding {
+            TransferEncoding::Identity => out.put(piece),
+            TransferEncoding::Base64 => piece.iter().for_each(|byte| self.push_base64(*byte, out)),
+            TransferEncoding::QuotedPrintable => {
+                piece.iter().for_each(|byte| self.push_quoted(*byte, out))
+            }
+        }
+    }
+
+    /// Gives out what was held back.
+    pub(crate) fn finish(&mut self, out: &mut impl Sink) {
+        // A lone equals sign at the very end is a soft line break.
+        if self.escape.len() > 1 {
+            out.put(&self.escape);
+        }
+        self.escape.clear();
+        self.blanks.clear();
+    }
+
+    fn push_base64(&mut self, byte: u8, out: &mut impl Sink) {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            b'=' => {
+                // Padding ends a run; some senders encode and join several.
+                self.bit_count = 0;
+                return;
+            }
+            _ => return,
+        };
+        self.bits = (self.bits << 6 | u32::from(value)) & 0xff_ffff;
+        self.bit_count += 6;
+        if self.bit_count >= 8 {
+            self.bit_count -= 8;
+            let [.., low] = (self.bits >> self.bit_count).to_be_bytes();
+            out.put(&[low]);
+        }
+    }
+
+    fn push_quoted(&mut self, byte: u8, out: &mut impl Sink) {
+        if !self.escape.is_empty() {
+            return self.push_escaped(byte, out);
+        }
+        match byte {
+            b'=' => {
+                self.release_blanks(out);
+                self.escape.push(b'=');
+            }
+            b' ' | b'\t' => {
+                self.blanks.push(byte);
+                if self.blanks.len() > BLANKS_MAX {
+                    self.release_blanks(out);
+                }
+            }
+            b'\r' => {}
+            b'\n' => {
+                self.blanks.clear();
+                out.put(b"\r\n");
+            }
+            _ => {
+                self.release_blanks(out);
+                out.put(&[byte]);
+            }
+        }
+    }
+
+    fn push_escaped(&mut self, byte: u8, out: &mut impl Sink) {
+        match (self.escape.as_slice(), byte) {
+            (b"=", b' ' | b'\t' | b'\r') => {}
+            (b"=", b'\n') => self.escape.clear(),
+            (b"=", _) if byte.is_ascii_hexdigit() => self.escape.push(byte),
+            ([b'=', first], _) if byte.is_ascii_hexdigit() => {
+                let value = hex(*first) << 4 | hex(byte);
+                self.escape.clear();
+                out.put(&[value]);
+            }
+            _ => {
+                // No escape after all: some programs forget to write `=3D`.
+                let literal = std::mem::take(&mut self.escape);
+                out.put(&literal);
+                self.push_quoted(byte, out);
+            }
+        }
+    }
+
+    fn release_blanks(&mut self, out: &mut impl Sink) {
+        if !self.blanks.is_empty() {
+            out.put(&self.blanks);
+            self.blanks.clear();
+        }
+    }
+}
+
+const fn hex(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        b'a'..=b'f' => digit - b'a' + 10,
+        b'A'..=b'F' => digit - b'A' + 10,
+        _ => 0,
+    }
+}
+
+/// Where decoded bytes go.
+pub(crate) trait Sink {
+    fn put(&mut self, bytes: &[u8]);
+}
+
+impl Sink for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// Counts and forgets.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(pub(crate) u64);
+
+impl Sink for Counter {
+    fn put(&mut self, bytes: &[u8]) {
+        self.0 = self
+            .0
+            .saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(encoding: TransferEncoding, text: &[u8]) -> Vec<u8> {
+        let mut whole = Vec::new();
+        let mut decoder = Decoder::new(encoding);
+        decoder.push(text, &mut whole);
+        decoder.finish(&mut whole);
+        // The same byte by byte: pieces must not matter.
+        let mut pieces = Vec::new();
+        let mut decoder = Decoder::new(encoding);
+        text.iter()
+            .for_each(|byte| decoder.push(&[*byte], &mut pieces));
+        decoder.finish(&mut pieces);
+        assert_eq!(whole, pieces);
+        whole
+    }
+
+    #[test]
+    fn base64_is_read_with_breaks_garbage_and_missing_padding() {
+        use TransferEncoding::Base64;
+        assert_eq!(decode(Base64, b"aGVsbG8="), b"hello");
+        assert_eq!(decode(Base64, b"aGVs\r\n bG8"), b"hello");
+        assert_eq!(decode(Base64, b"aG!Vs*bG8=\r\n\r\n"), b"hello");
+        assert_eq!(decode(Base64, b"YQ==YQ=="), b"aa");
+        assert_eq!(decode(Base64, b"===="), b"");
+    }
+
+    #[test]
+    fn quoted_printable_is_read_with_breaks_and_garbage() {
+        use TransferEncoding::QuotedPrintable;
+        for (text, expected) in [
+            (&b"caf=C3=a9"[..], "café"),
+            (b"soft=\r\nbreak", "softbreak"),
+            (b"soft= \t\nbreak", "softbreak"),
+            (b"trailing  \r\nblank", "trailing\r\nblank"),
+            (b"a=b=ZZ 100=%", "a=b=ZZ 100=%"),
+            (b"end=", "end"),
+            (b"lone\nfeed", "lone\r\nfeed"),
+            (b"=\r\n=41", "A"),
+        ] {
+            assert_eq!(
+                String::from_utf8_lossy(&decode(QuotedPrintable, text)),
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn encodings_are_named_in_any_case() {
+        assert_eq!(
+            TransferEncoding::from_value(" BASE64 "),
+            TransferEncoding::Base64
+        );
+        assert_eq!(
+            TransferEncoding::from_value("Quoted-Printable"),
+            TransferEncoding::QuotedPrintable
+        );
+        assert_eq!(
+            TransferEncoding::from_value("8bit"),
+            TransferEncoding::Identity
+        );
+    }
+}

@@ -1,0 +1,270 @@
+//! The whole email out of a raw message.
+
+use std::io::{BufReader, Read};
+use std::ops::Range;
+
+use mail_parser::decoders::charsets::map::charset_decoder;
+use postroom_core::RawMessage;
+use postroom_core::email::{Attachment, Defect, Email};
+
+use crate::decode::Decoder;
+use crate::error::MimeError;
+use crate::headers::from_block;
+use crate::limits::ParseLimits;
+use crate::structure::{Content, Disposition, Leaf, Structure, scan};
+
+/// Read buffer for messages that do not lie in memory, in bytes.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// Bodies are joined from at most so many parts.
+const BODY_PARTS_MAX: usize = 16;
+
+/// Longest attachment name that is kept, in characters.
+const NAME_LENGTH_MAX: usize = 255;
+
+/// Reads a message: headers, readable body, attachments described.
+///
+/// Whatever is odd becomes a [`Defect`]; the content of attachments stays where it is until
+/// [`write_attachment`](crate::write_attachment) is asked for it. Of a message above
+/// [`message_bytes_max`](ParseLimits::message_bytes_max) the bodies stay there, too.
+///
+/// ```
+/// use postroom_core::RawMessage;
+/// let raw = RawMessage::from_bytes(b"From: a@example.org\r\nSubject: hi\r\n\r\nhello\r\n".to_vec());
+/// let email = postroom_mime::parse(&raw, &postroom_mime::ParseLimits::default())?;
+/// assert_eq!(email.text_body.as_deref(), Some("hello\n"));
+/// # Ok::<(), postroom_mime::MimeError>(())
+/// ```
+///
+/// # Errors
+/// [`Code::MessageMalformed`](postroom_core::Code::MessageMalformed) where the bytes hold no header
+/// field at all, and [`Code::StoreUnavailable`](postroom_core::Code::StoreUnavailable) where they
+/// cannot be read.
+pub fn parse(raw: &RawMessage, limits: &ParseLimits) -> Result<Email, MimeError> {
+    let structure = structure_of(raw, limits)?;
+    let parsed = from_block(&structure.header_block, limits);
+    if parsed.field_count == 0 {
+        return Err(MimeError::malformed());
+    }
+    let mut email = Email::new(parsed.headers);
+    email.defects = parsed.defects;
+    if structure.limited {
+        email.defects.push(Defect::StructureLimited);
+    }
+    let roles = Roles::of(&structure.leaves);
+    email.attachments = roles
+        .attachments
+        .iter()
+        .map(|leaf| describe(leaf))
+        .collect();
+    if raw.len() > limits.message_bytes_max {
+        email.defects.push(Defect::HeadersOnly);
+    } else {
+        let mut truncated = false;
+        email.text_body =
+            body(raw, &roles.text, limits, &mut truncated)?.map(|text| text.replace("\r\n", "\n"));
+        email.html_body = body(raw, &roles.html, limits, &mut truncated)?;
+        if truncated {
+            email.defects.push(Defect::BodyTruncated);
+        }
+    }
+    email.defects.sort();
+    email.defects.dedup();
+    Ok(email)
+}
+
+/// One pass over the raw bytes.
+pub(crate) fn structure_of(raw: &RawMessage, limits: &ParseLimits) -> Result<Structure, MimeError> {
+    match raw.in_memory() {
+        Some(bytes) => scan(bytes, limits),
+        None => raw
+            .open()
+            .and_then(|reader| scan(BufReader::with_capacity(BUFFER_BYTES, reader), limits)),
+    }
+    .map_err(MimeError::reading)
+}
+
+/// What each leaf is for.
+#[derive(Default)]
+struct Roles<'a> {
+    text: Vec<&'a Leaf>,
+    html: Vec<&'a Leaf>,
+    attachments: Vec<&'a Leaf>,
+}
+
+impl<'a> Roles<'a> {
+    fn of(leaves: &'a [Leaf]) -> Self {
+        let mut roles = Self::default();
+        for leaf in leaves {
+            let alone = leaf.parent.is_none();
+            let readable = leaf.content.disposition != Disposition::Attachment
+                // A named text is a file, unless it is all there is.
+                && (leaf.content.name.is_empty() || alone);
+            let body = match leaf.content.media_type.as_str() {
+                "text/plain" => &mut roles.text,
+                "text/html" => &mut roles.html,
+                _ => {
+                    roles.attachments.push(leaf);
+                    continue;
+                }
+            };
+            // Of alternatives of one kind the first counts.
+            let repeated = leaf
+                .parent
+                .as_ref()
+                .is_some_and(|(_, kind)| kind == "multipart/alternative")
+                && body.iter().any(|earlier| earlier.parent == leaf.parent);
+            if readable && !repeated && body.len() < BODY_PARTS_MAX {
+                body.push(leaf);
+            } else {
+                roles.attachments.push(leaf);
+            }
+        }
+        roles
+    }
+}
+
+fn describe(leaf: &Leaf) -> Attachment {
+    let content = &leaf.content;
+    let mut attachment = Attachment::new(
+        safe_name(&content.name),
+        content.media_type.clone(),
+        leaf.size,
+        leaf.index,
+    );
+    attachment.content_id = content.content_id.clone();
+    attachment.inline = content.disposition == Disposition::Inline
+        || (content.disposition == Disposition::Unsaid && content.content_id.is_some());
+    attachment
+}
+
+/// A name that is no path.
+fn safe_name(name: &str) -> String {
+    let name: String = name
+        .chars()
+        .map(|c| {
+            if c.is_control() || matches!(c, '/' | '\\' | ':' | '\u{202e}') {
+                '_'
+            } else {
+                c
+            }
+        })
+        .take(NAME_LENGTH_MAX)
+        .collect();
+    match name.trim() {
+        "." | ".." => "_".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+/// The text of the parts, joined; `None` where there is no part.
+fn body(
+    raw: &RawMessage,
+    leaves: &[&Leaf],
+    limits: &ParseLimits,
+    truncated: &mut bool,
+) -> Result<Option<String>, MimeError> {
+    if leaves.is_empty() {
+        return Ok(None);
+    }
+    let mut body = String::new();
+    for leaf in leaves {
+        let room = limits.body_bytes_max.saturating_sub(body.len());
+        if room == 0 {
+            *truncated = true;
+            break;
+        }
+        if !body.is_empty() && !body.ends_with('\n') {
+            body.push('\n');
+        }
+        let text = leaf_text(raw, leaf, room, truncated)?;
+        body.push_str(&text);
+    }
+    if body.len() > limits.body_bytes_max {
+        *truncated = true;
+        let mut end = limits.body_bytes_max;
+        while !body.is_char_boundary(end) {
+            end -= 1;
+        }
+        body.truncate(end);
+    }
+    Ok(Some(body))
+}
+
+fn leaf_text(
+    raw: &RawMessage,
+    leaf: &Leaf,
+    room: usize,
+    truncated: &mut bool,
+) -> Result<String, MimeError> {
+    // Three encoded bytes for one decoded is the worst that quoted-printable does.
+    let encoded_max = u64::try_from(room)
+        .unwrap_or(u64::MAX)
+        .saturating_mul(3)
+        .saturating_add(1024);
+    let length = leaf.range.end - leaf.range.start;
+    let encoded = read_range(
+        raw,
+        &(leaf.range.start..leaf.range.start + length.min(encoded_max)),
+    )?;
+    let mut bytes = Vec::with_capacity(encoded.len().min(room));
+    let mut decoder = Decoder::new(leaf.content.encoding);
+    decoder.push(&encoded, &mut bytes);
+    decoder.finish(&mut bytes);
+    if bytes.len() > room || length > encoded_max {
+        *truncated = true;
+        bytes.truncate(room);
+    }
+    let mut text = decode_charset(&bytes, &leaf.content);
+    // Databases and terminals choke on it, and it says nothing.
+    text.retain(|c| c != '\0');
+    Ok(text)
+}
+
+/// The bytes of a range of the raw message; fewer where it ends early.
+fn read_range(raw: &RawMessage, range: &Range<u64>) -> Result<Vec<u8>, MimeError> {
+    if let Some(bytes) = raw.in_memory() {
+        let start = usize::try_from(range.start).unwrap_or(usize::MAX);
+        let end = usize::try_from(range.end)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
+        return Ok(bytes.get(start..end).unwrap_or_default().to_vec());
+    }
+    let mut reader = raw.open().map_err(MimeError::reading)?;
+    std::io::copy(&mut reader.by_ref().take(range.start), &mut std::io::sink())
+        .map_err(MimeError::reading)?;
+    let mut bytes = Vec::new();
+    reader
+        .take(range.end - range.start)
+        .read_to_end(&mut bytes)
+        .map_err(MimeError::reading)?;
+    Ok(bytes)
+}
+
+fn decode_charset(bytes: &[u8], content: &Content) -> String {
+    let label = content.charset.as_deref().unwrap_or_default().trim();
+    // Wrong labels are common, and bytes that are valid UTF-8 beyond ASCII are hardly anything else.
+    let generic = label.is_empty()
+        || ["utf-8", "utf8", "us-ascii", "ascii", "unicode-1-1-utf-8"]
+            .iter()
+            .any(|known| label.eq_ignore_ascii_case(known));
+    let decoder = if generic {
+        None
+    } else {
+        charset_decoder(label.as_bytes())
+    };
+    match (decoder, std::str::from_utf8(bytes)) {
+        (Some(decode), _) => decode(bytes),
+        (None, Ok(text)) => text.to_owned(),
+        // Cut within a character, or a few bad bytes in what says it is UTF-8.
+        (None, Err(err))
+            if err.error_len().is_none() || label.to_ascii_lowercase().starts_with("utf") =>
+        {
+            String::from_utf8_lossy(bytes).into_owned()
+        }
+        (None, Err(_)) => crate::fields::windows_1252(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests;
