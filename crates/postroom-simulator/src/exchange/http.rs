@@ -88,8 +88,11 @@ pub struct HttpResponse {
     pub delay: Duration,
     /// Close the connection early.
     pub cut: Option<Cut>,
+    /// Set when more follows the body: a streaming answer.
+    pub stream: Option<super::ops::EventStream>,
     /// The request counts as running until this is dropped.
     pub(super) permit: Option<Permit>,
+    pub(super) opened: Option<super::server::Opened>,
 }
 
 impl HttpResponse {
@@ -102,7 +105,9 @@ impl HttpResponse {
             body: ResponseBody::from(body.into()),
             delay: Duration::ZERO,
             cut: None,
+            stream: None,
             permit: None,
+            opened: None,
         }
     }
 

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::{self, Stream};
+use futures_util::stream::{self, Stream, StreamExt as _};
 use http_body_util::{BodyExt as _, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
@@ -19,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::PATH;
 use super::http::{Cut, HttpRequest, HttpResponse, ResponseBody};
+use super::ops::EventStream;
 use super::server::Exchange;
 use super::tls;
 
@@ -224,9 +227,10 @@ async fn serve(exchange: Exchange, stream: impl AsyncRead + AsyncWrite + Unpin +
 #[error("the connection is closed on purpose")]
 struct Closed;
 
-type Answer = http::Response<
-    StreamBody<std::pin::Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Closed>> + Send>>>,
->;
+/// The body of an answer, piece by piece.
+type Pieces = Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Closed>> + Send>>;
+
+type Answer = http::Response<StreamBody<Pieces>>;
 
 async fn answer(
     exchange: Arc<Exchange>,
@@ -272,11 +276,14 @@ fn convert(response: HttpResponse) -> Answer {
         body,
         cut,
         permit,
+        stream,
         ..
     } = response;
-    let mut builder = http::Response::builder()
-        .status(status)
-        .header("content-length", body.len());
+    let mut builder = http::Response::builder().status(status);
+    // Only a streaming answer has no length.
+    if stream.is_none() {
+        builder = builder.header("content-length", body.len());
+    }
     for (name, value) in &headers {
         builder = builder.header(name, value);
     }
@@ -289,23 +296,46 @@ fn convert(response: HttpResponse) -> Answer {
         (body, left, permit),
         |(mut body, left, permit)| async move {
             let piece = next(&mut body, left)?;
-            let left = left.map(|left| {
-                left.saturating_sub(
-                    piece
-                        .as_ref()
-                        .map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(0)),
-                )
-            });
-            Some((piece.map(Frame::data), (body, left, permit)))
+            let gone = piece
+                .as_ref()
+                .map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(0));
+            Some((
+                piece.map(Frame::data),
+                (body, left.map(|left| left.saturating_sub(gone)), permit),
+            ))
         },
     );
-    let body: std::pin::Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Closed>> + Send>> =
-        Box::pin(pieces);
-    builder.body(StreamBody::new(body)).unwrap_or_else(|_| {
+    let pieces: Pieces = match stream {
+        None => Box::pin(pieces),
+        Some(events) => Box::pin(pieces.chain(notices(events))),
+    };
+    builder.body(StreamBody::new(pieces)).unwrap_or_else(|_| {
         // Only a fault with a header that HTTP forbids gets here.
-        let empty: std::pin::Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Closed>> + Send>> =
-            Box::pin(stream::empty());
+        let empty: Pieces = Box::pin(stream::empty());
         http::Response::new(StreamBody::new(empty))
+    })
+}
+
+/// How often a silent stream gives a sign of life.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+
+fn notices(events: EventStream) -> impl Stream<Item = Result<Frame<Bytes>, Closed>> + Send {
+    let end = tokio::time::Instant::now() + events.duration();
+    stream::unfold(events, move |mut events| async move {
+        if events.is_closed() {
+            return None;
+        }
+        let piece = loop {
+            if let Some(piece) = events.poll() {
+                break piece;
+            }
+            tokio::select! {
+                () = events.changed() => {}
+                () = tokio::time::sleep_until(end) => break events.close(),
+                () = tokio::time::sleep(HEARTBEAT) => break events.heartbeat(),
+            }
+        };
+        Some((Ok(Frame::data(piece)), events))
     })
 }
 

@@ -27,6 +27,7 @@ mod capture;
 mod code;
 mod extended;
 mod fault;
+mod generic;
 mod http;
 mod ids;
 mod input;
@@ -47,6 +48,7 @@ mod xml;
 pub use fault::{Fault, FaultId, FaultRule, Faults};
 pub use http::{Cut, HttpRequest, HttpResponse, ResponseBody};
 pub use listen::{ListenError, ListenOptions, Listening};
+pub use ops::EventStream;
 pub use server::{Exchange, ExchangeBuilder};
 pub use version::ServerVersion;
 

@@ -9,7 +9,7 @@ use super::schema::schema;
 use super::shape::{Shape, View};
 use super::value::{default_fields, effective_rights, element_of, value};
 use super::xml::Xml;
-use crate::model::{Field, Folder, Item, ItemKind, WellKnown};
+use crate::model::{Field, Folder, Item, WellKnown};
 
 /// An item that is ready to be written: whatever can fail has been tried.
 pub(super) struct Rendered {
@@ -45,14 +45,7 @@ pub(super) fn item(call: &Call<'_>, item: &Item, shape: &Shape) -> Outcome<Rende
             _ => {}
         }
     }
-    let mime = match (shape.mime, item.kind) {
-        (false, _) => None,
-        (true, ItemKind::Message) => Some(item.content().clone()),
-        (true, _) if item.content().is_empty() => {
-            return Err(Refusal::new("ErrorUnsupportedMimeConversion"));
-        }
-        (true, _) => Some(item.content().clone()),
-    };
+    let mime = shape.mime.then(|| super::generic::mime(item));
     let default = default_fields(item);
     let mut parts = Vec::new();
     for name in schema().order(of) {

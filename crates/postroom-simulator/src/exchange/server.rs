@@ -8,6 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use bytes::Bytes;
 use roxmltree::{Document, Node};
+use tokio::sync::watch;
 
 use super::PATH;
 use super::call::{Call, Counters, Outcome};
@@ -15,11 +16,12 @@ use super::capture::Capture;
 use super::code::Refusal;
 use super::fault::{Fault, Faults};
 use super::http::{Cut, HttpRequest, HttpResponse, ResponseBody};
+use super::ops::{self, EventStream, Subscriptions};
 use super::permit::Running;
+use super::schema;
 use super::soap::{self, Envelope};
 use super::version::ServerVersion;
 use super::xml::Xml;
-use super::{ops, schema};
 use crate::model::{Account, AccountId, Clock, MailSystem, ModelError, Random, SystemClock};
 
 /// The request size that Exchange 2013 and later accept.
@@ -114,8 +116,13 @@ impl ExchangeBuilder {
         for account in self.accounts {
             mail.add_account(account)?;
         }
+        let (changes, _) = watch::channel(0_u64);
+        let heard = changes.clone();
+        mail.on_change(move |_| heard.send_modify(|count| *count = count.wrapping_add(1)));
         let inner = Inner {
             mail,
+            changes,
+            subscriptions: Mutex::new(Subscriptions::new()),
             faults: Faults::new(self.seed),
             version: self.version,
             request_max: self.request_max,
@@ -132,6 +139,9 @@ impl ExchangeBuilder {
     }
 }
 
+/// Subscriptions with the numbers of their connections, and how long to stream.
+pub(super) type Opened = (Vec<(String, u64)>, Duration);
+
 /// A simulated Exchange server. Clones are handles to the same one.
 #[derive(Clone)]
 pub struct Exchange {
@@ -140,6 +150,8 @@ pub struct Exchange {
 
 pub(super) struct Inner {
     pub(super) mail: Arc<MailSystem>,
+    pub(super) changes: watch::Sender<u64>,
+    subscriptions: Mutex<Subscriptions>,
     pub(super) faults: Faults,
     pub(super) version: ServerVersion,
     pub(super) request_max: u64,
@@ -205,6 +217,14 @@ impl Exchange {
         self.inner.counters().clone()
     }
 
+    /// Forgets all subscriptions, as a restart of the service does.
+    pub fn forget_subscriptions(&self) {
+        self.inner.subscriptions().clear();
+        self.inner
+            .changes
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
     /// Changes the delay of every answer.
     pub fn set_latency(&self, latency: Duration) {
         *self
@@ -218,6 +238,9 @@ impl Exchange {
     #[must_use]
     pub fn handle(&self, request: &HttpRequest) -> HttpResponse {
         let (operation, mut response) = self.inner.handle(request);
+        if let Some((subscriptions, duration)) = response.opened.take() {
+            response.stream = Some(EventStream::new(self.clone(), subscriptions, duration));
+        }
         let latency = *self
             .inner
             .latency
@@ -234,6 +257,12 @@ impl Exchange {
 impl Inner {
     fn counters(&self) -> std::sync::MutexGuard<'_, Counters> {
         self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn subscriptions(&self) -> std::sync::MutexGuard<'_, Subscriptions> {
+        self.subscriptions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A boundary for a message that the server puts together.
@@ -384,7 +413,9 @@ impl Inner {
             operation,
             faults,
         };
-        let mut response = soap::answer(self.answer(&call, envelope.request));
+        let mut opened = None;
+        let mut response = soap::answer(self.answer(&call, envelope.request, &mut opened));
+        response.opened = opened;
         response.permit = Some(permit);
         Ok(self.spoil(&call.faults, response))
     }
@@ -401,10 +432,20 @@ impl Inner {
         }
     }
 
-    fn answer(&self, call: &Call<'_>, request: Node<'_, '_>) -> ResponseBody {
+    fn answer(
+        &self,
+        call: &Call<'_>,
+        request: Node<'_, '_>,
+        opened: &mut Option<Opened>,
+    ) -> ResponseBody {
         let mut messages = Xml::new();
         let outcome = match instead_of_messages(&call.faults) {
             Some(refusal) => Err(refusal),
+            None if call.operation == "GetStreamingEvents" => {
+                ops::open_stream(call, request, &mut messages).map(|stream| {
+                    *opened = Some(stream).filter(|(subscriptions, _)| !subscriptions.is_empty());
+                })
+            }
             None => ops::serve(call, request, &mut messages),
         };
         let mut xml = Xml::new();

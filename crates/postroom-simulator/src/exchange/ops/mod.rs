@@ -7,8 +7,12 @@ mod folders;
 mod items;
 mod names;
 mod restriction;
+mod subscriptions;
 mod sync;
 mod update;
+
+pub use subscriptions::EventStream;
+pub(super) use subscriptions::{Subscriptions, open_stream};
 
 use roxmltree::Node;
 
@@ -41,6 +45,9 @@ pub(super) fn serve(call: &Call<'_>, request: Node<'_, '_>, xml: &mut Xml) -> Ou
         "CreateAttachment" => attachments::create(call, request, xml),
         "DeleteAttachment" => attachments::delete(call, request, xml),
         "ResolveNames" => names::resolve(call, request, xml),
+        "Subscribe" => subscriptions::subscribe(call, request, xml),
+        "Unsubscribe" => subscriptions::unsubscribe(call, request, xml),
+        "GetEvents" => subscriptions::events(call, request, xml),
         "GetUserOofSettings" => Ok(()),
         "GetServerTimeZones" => names::time_zones(call, request, xml),
         "ConvertId" => names::convert(call, request, xml),

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use roxmltree::Node;
 
-use crate::exchange::call::{Call, Outcome, child};
+use crate::exchange::call::{Call, Outcome, child, is_true};
 use crate::exchange::code::Refusal;
 use crate::exchange::extended;
 use crate::exchange::path::Path;
@@ -135,6 +135,11 @@ impl Operand {
             (Self::Number(a), Self::Number(b)) => Some(a.cmp(b)),
             (a, b) => Some(a.shown().cmp(&b.shown())),
         }
+    }
+
+    /// Whether it is a boolean, which requests may write in two ways.
+    fn is_flag(&self) -> bool {
+        matches!(self, Self::Text(all) if matches!(all.as_slice(), [one] if one == "true" || one == "false"))
     }
 
     fn shown(&self) -> String {
@@ -283,6 +288,9 @@ impl Restriction {
                 let right = match other {
                     Other::Path(other) => value(other),
                     // A text is compared as text even if it looks like a number.
+                    Other::Constant(constant) if left.is_flag() => Operand::Text(vec![
+                        if is_true(constant) { "true" } else { "false" }.to_owned(),
+                    ]),
                     Other::Constant(constant) if matches!(left, Operand::Text(_)) => {
                         Operand::Text(vec![constant.clone()])
                     }
