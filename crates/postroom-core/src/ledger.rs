@@ -358,3 +358,6 @@ impl LedgerEntry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

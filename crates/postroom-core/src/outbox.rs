@@ -426,3 +426,6 @@ impl OutboxEntry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
