@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use postroom_provider::Credentials;
 use http::HeaderValue;
+use postroom_provider::Credentials;
 
 /// How a request proves who asks.
 ///
@@ -40,10 +40,8 @@ impl Authentication {
                     credentials.user_name,
                     credentials.password.expose()
                 ));
-                let value = postroom_core::Secret::new(format!(
-                    "Basic {}",
-                    STANDARD.encode(pair.expose())
-                ));
+                let value =
+                    postroom_core::Secret::new(format!("Basic {}", STANDARD.encode(pair.expose())));
                 let mut value = HeaderValue::from_str(value.expose()).ok()?;
                 value.set_sensitive(true);
                 Some(value)

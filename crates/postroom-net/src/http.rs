@@ -311,8 +311,20 @@ mod tests {
 
     #[test]
     fn length_is_what_is_sent() {
-        for length in [0, 1, 2, 3, 4, READ_STEP - 1, READ_STEP, READ_STEP + 1, 3 * READ_STEP + 2] {
-            let bytes: Vec<u8> = (0..length).map(|i| u8::try_from(i % 251).unwrap()).collect();
+        for length in [
+            0,
+            1,
+            2,
+            3,
+            4,
+            READ_STEP - 1,
+            READ_STEP,
+            READ_STEP + 1,
+            3 * READ_STEP + 2,
+        ] {
+            let bytes: Vec<u8> = (0..length)
+                .map(|i| u8::try_from(i % 251).unwrap())
+                .collect();
             let raw = RawMessage::from_bytes(bytes.clone());
             let mut request =
                 HttpRequest::new(Method::POST, Url::parse("https://x.example/").unwrap());

@@ -69,7 +69,11 @@ async fn resolve(
     url: &Url,
     report: &mut ProbeReport,
 ) -> Option<Vec<std::net::SocketAddr>> {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let host = url
+        .host_str()
+        .unwrap_or_default()
+        .trim_matches(['[', ']'])
+        .to_owned();
     let port = url.port_or_known_default().unwrap_or(443);
     let looked_up: Result<_> = ctx
         .within(STEP_TIME_MAX)
@@ -122,8 +126,15 @@ async fn connect(
         .await;
     match connected {
         Ok(Ok(stream)) => {
-            let peer = stream.peer_addr().map(|a| a.to_string()).unwrap_or_default();
-            report.push("connect", ProbeOutcome::Passed, format!("connected to {peer}"));
+            let peer = stream
+                .peer_addr()
+                .map(|a| a.to_string())
+                .unwrap_or_default();
+            report.push(
+                "connect",
+                ProbeOutcome::Passed,
+                format!("connected to {peer}"),
+            );
             true
         }
         Ok(Err(error)) => {

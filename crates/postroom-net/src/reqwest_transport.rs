@@ -195,19 +195,22 @@ fn body(parts: Vec<BodyPart>) -> reqwest::Body {
 
 fn streamed(parts: Vec<BodyPart>) -> reqwest::Body {
     let state = (parts.into_iter(), None::<PartReader>);
-    reqwest::Body::wrap_stream(stream::try_unfold(state, |(mut parts, mut open)| async move {
-        loop {
-            if let Some(reader) = &mut open
-                && let Some(chunk) = reader.next_chunk()?
-            {
-                return Ok::<_, std::io::Error>(Some((chunk, (parts, open))));
+    reqwest::Body::wrap_stream(stream::try_unfold(
+        state,
+        |(mut parts, mut open)| async move {
+            loop {
+                if let Some(reader) = &mut open
+                    && let Some(chunk) = reader.next_chunk()?
+                {
+                    return Ok::<_, std::io::Error>(Some((chunk, (parts, open))));
+                }
+                match parts.next() {
+                    Some(part) => open = Some(part.reader()),
+                    None => return Ok(None),
+                }
             }
-            match parts.next() {
-                Some(part) => open = Some(part.reader()),
-                None => return Ok(None),
-            }
-        }
-    }))
+        },
+    ))
 }
 
 struct Chunks(reqwest::Response);

@@ -29,9 +29,10 @@ pub mod types;
 pub use capabilities::Capabilities;
 pub use context::{Clock, OpContext, Randomness};
 pub use error::{ErrorKind, ProviderError, Result, Retry};
-pub use provider::{MailSource, MailSubmitter, Provider};
+pub use provider::{MailSource, MailSubmitter, Provider, ProviderInfo};
 pub use registry::{
-    Credentials, ProbeReport, ProbeStep, ProviderFactory, ProviderRegistry, ProviderRequest,
+    Credentials, ProbeOutcome, ProbeReport, ProbeStep, ProviderFactory, ProviderRegistry,
+    ProviderRequest,
 };
 pub use spool::{Spool, SpoolWriter};
 pub use types::*;

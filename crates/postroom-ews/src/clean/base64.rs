@@ -1,0 +1,94 @@
+//! Base64, decoded while it arrives and leniently: line breaks, blanks, missing padding.
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD as ALPHABET;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+/// Whole groups of four, without padding.
+const GROUPS: GeneralPurpose = GeneralPurpose::new(
+    &ALPHABET,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::RequireNone),
+);
+
+/// Input bytes decoded at a time; a multiple of four.
+const STEP: usize = 64 * 1024;
+
+/// Decodes piece by piece. Bytes outside the alphabet are skipped; `=` ends a group.
+#[derive(Debug, Default)]
+pub(crate) struct Decoder {
+    /// The bits of the open group.
+    bits: u32,
+    /// How many characters it has, below four.
+    count: u8,
+    scratch: Vec<u8>,
+}
+
+impl Decoder {
+    /// Takes the next piece and gives what it decodes to.
+    pub(crate) fn push(&mut self, input: &[u8], mut write: impl FnMut(&[u8])) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.resize(STEP / 4 * 3, 0);
+        let mut rest = input;
+        while !rest.is_empty() {
+            // Up to a whole group, then as many groups as there are.
+            while self.count != 0
+                && let Some((byte, after)) = rest.split_first()
+            {
+                rest = after;
+                self.character(*byte, &mut write);
+            }
+            let whole = (rest.len() / 4 * 4).min(STEP);
+            let (groups, after) = rest.split_at_checked(whole).unwrap_or((&[], rest));
+            if whole != 0
+                && let Ok(length) = GROUPS.decode_slice(groups, &mut scratch)
+            {
+                write(scratch.get(..length).unwrap_or_default());
+                rest = after;
+                continue;
+            }
+            // Something in there is no alphabet, or fewer than four are left.
+            let slow = if whole == 0 { rest } else { groups };
+            rest = if whole == 0 { &[] } else { after };
+            for byte in slow {
+                self.character(*byte, &mut write);
+            }
+        }
+        self.scratch = scratch;
+    }
+
+    /// Gives what an unfinished group holds.
+    pub(crate) fn finish(&mut self, mut write: impl FnMut(&[u8])) {
+        let [_, a, b, _] = (self.bits << (6 * u32::from(4 - self.count.min(4)))).to_be_bytes();
+        match self.count {
+            2 => write(&[a]),
+            3 => write(&[a, b]),
+            // One character alone is no byte.
+            _ => {}
+        }
+        self.bits = 0;
+        self.count = 0;
+    }
+
+    fn character(&mut self, byte: u8, write: &mut impl FnMut(&[u8])) {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            b'=' => {
+                self.finish(write);
+                return;
+            }
+            _ => return,
+        };
+        self.bits = self.bits << 6 | u32::from(value);
+        self.count += 1;
+        if self.count == 4 {
+            let [_, a, b, c] = self.bits.to_be_bytes();
+            write(&[a, b, c]);
+            self.bits = 0;
+            self.count = 0;
+        }
+    }
+}
