@@ -32,6 +32,8 @@
 
 mod clock;
 mod cursor;
+mod defect;
+mod defective;
 mod factory;
 mod fault;
 mod headers;
@@ -42,6 +44,7 @@ mod source;
 mod submitter;
 
 pub use clock::SharedClock;
+pub use defect::Defect;
 pub use factory::MemoryFactory;
 pub use fault::{FaultEffect, MemoryFault};
 pub use ids::{folder_id, item_id, model_folder_id, remote_id};

@@ -8,6 +8,8 @@ use postroom_provider::{
     Capabilities, ErrorKind, OpContext, Provider, ProviderError, Result, Retry,
 };
 
+use super::defect::Defect;
+use super::defective::DefectiveProvider;
 use super::fault::{self, MemoryFault, Verdict};
 use super::provider::MemoryProvider;
 use super::submitter;
@@ -19,6 +21,7 @@ pub struct MemoryServer {
     mail: Arc<MailSystem>,
     shared: Arc<Shared>,
     capabilities: Arc<Capabilities>,
+    defect: Option<Defect>,
 }
 
 #[derive(Default)]
@@ -44,6 +47,7 @@ impl MemoryServer {
             mail,
             shared: Arc::default(),
             capabilities: Arc::new(everything()),
+            defect: None,
         }
     }
 
@@ -52,6 +56,13 @@ impl MemoryServer {
     #[must_use]
     pub fn with_capabilities(mut self, change: impl FnOnce(&mut Capabilities)) -> Self {
         change(Arc::make_mut(&mut self.capabilities));
+        self
+    }
+
+    /// The same server as seen by providers that break a promise.
+    #[must_use]
+    pub const fn with_defect(mut self, defect: Defect) -> Self {
+        self.defect = Some(defect);
         self
     }
 
@@ -87,7 +98,15 @@ impl MemoryServer {
     #[must_use]
     pub fn provider(&self, address: &str) -> Option<Arc<dyn Provider>> {
         let account = self.mail.account(address)?;
-        Some(Arc::new(MemoryProvider::new(self.clone(), account)))
+        let first = self.mail.accounts().first().copied();
+        let provider = |account| MemoryProvider::new(self.clone(), account);
+        Some(match self.defect {
+            None => Arc::new(provider(account)),
+            Some(defect @ Defect::ServesTheFirstMailbox) => {
+                Arc::new(DefectiveProvider::new(provider(first?), defect))
+            }
+            Some(defect) => Arc::new(DefectiveProvider::new(provider(account), defect)),
+        })
     }
 
     fn faults(&self) -> std::sync::MutexGuard<'_, Vec<MemoryFault>> {
