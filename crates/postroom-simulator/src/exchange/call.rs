@@ -123,9 +123,10 @@ impl Call<'_> {
         match ids::decode(node.attribute("Id").unwrap_or_default())? {
             Named::Item(id) => {
                 let item = self.mail.item(id)?;
-                self.own_folder(item.folder)
-                    .map_err(|_| Refusal::new("ErrorItemNotFound"))?;
-                Ok((item, change))
+                match self.own_folder(item.folder) {
+                    Ok(_) => Ok((item, change)),
+                    Err(_) => Err(Refusal::new("ErrorItemNotFound")),
+                }
             }
             Named::Folder(_) => Err(Refusal::new("ErrorCannotUseFolderIdForItemId")),
             Named::Attachment(..) => Err(Refusal::new("ErrorCannotUseItemIdForFolderId")

@@ -91,6 +91,16 @@ pub(super) fn folder_change_key(folder: &Folder) -> String {
     change_key(1, folder.id.0)
 }
 
+/// A change key for an item that is told of but not shown.
+pub(super) fn unknown_item_key() -> String {
+    change_key(9, 0)
+}
+
+/// A change key for a folder that is told of but not shown.
+pub(super) fn unknown_folder_key() -> String {
+    change_key(1, 0)
+}
+
 /// The change number inside a change key.
 pub(super) fn decode_change_key(key: &str) -> Result<u64, Refusal> {
     let bytes = STANDARD.decode(key).ok();

@@ -247,6 +247,14 @@ async fn answer(
         Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
     });
     let headers: Vec<(String, String)> = headers.collect();
+    // A client that says so is not read to the end.
+    let declared = head
+        .headers
+        .get("content-length")
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|declared| declared > exchange.inner.request_max) {
+        return Ok(convert(too_large()));
+    }
     let response = match Limited::new(body, limit).collect().await {
         Ok(body) => exchange.handle(&HttpRequest {
             method,
@@ -254,10 +262,7 @@ async fn answer(
             headers,
             body: body.to_bytes(),
         }),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            HttpResponse::new(413, "text/html", "Request Entity Too Large")
-                .header("connection", "close")
-        }
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => too_large(),
         Err(_) => return Err(Closed),
     };
     if !response.delay.is_zero() {
@@ -267,6 +272,10 @@ async fn answer(
         return Err(Closed);
     }
     Ok(convert(response))
+}
+
+fn too_large() -> HttpResponse {
+    HttpResponse::new(413, "text/html", "Request Entity Too Large").header("connection", "close")
 }
 
 fn convert(response: HttpResponse) -> Answer {
@@ -295,6 +304,10 @@ fn convert(response: HttpResponse) -> Answer {
     let pieces = stream::unfold(
         (body, left, permit),
         |(mut body, left, permit)| async move {
+            if left == Some(0) {
+                // Without this pause nothing of a small answer would leave before the end.
+                tokio::task::yield_now().await;
+            }
             let piece = next(&mut body, left)?;
             let gone = piece
                 .as_ref()

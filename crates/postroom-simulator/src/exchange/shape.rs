@@ -103,12 +103,10 @@ impl Shape {
                     shape.fields.insert(element);
                 }
                 Some(Path::Entry { element, key, .. }) => shape.entries.push((element, key)),
-                Some(Path::Extended(extended)) => {
-                    if !shape.extended.contains(&extended) {
-                        shape.extended.push(extended);
-                    }
+                Some(Path::Extended(extended)) if !shape.extended.contains(&extended) => {
+                    shape.extended.push(extended);
                 }
-                None => {}
+                Some(Path::Extended(_)) | None => {}
             }
         }
         if shape.fields.remove("MimeContent") {

@@ -18,10 +18,7 @@ use crate::model::{Attachment, Field, Item, Summary};
 fn named(call: &Call<'_>, node: Node<'_, '_>) -> Outcome<(Arc<Item>, usize)> {
     match ids::decode(node.attribute("Id").unwrap_or_default()) {
         Ok(Named::Attachment(item, index)) => {
-            let item = call
-                .mail
-                .item(item)
-                .map_err(|_| Refusal::new("ErrorItemNotFound"))?;
+            let item = call.mail.item(item)?;
             if call.mail.folder(item.folder)?.account != call.account {
                 return Err(Refusal::new("ErrorItemNotFound"));
             }

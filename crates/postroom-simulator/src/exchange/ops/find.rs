@@ -94,7 +94,7 @@ pub(super) fn items(call: &Call<'_>, request: Node<'_, '_>, xml: &mut Xml) -> Ou
     }
     let hidden = request.attribute("Traversal") == Some("Associated");
     call.batch(xml, required(request, "ParentFolderIds")?, |xml, node| {
-        let page = call.folder(node).and_then(|folder| {
+        let page = call.folder(node).map(|folder| {
             let mut found = matching(call, &folder, |item| {
                 item.hidden == hidden
                     && restriction
@@ -116,7 +116,7 @@ pub(super) fn items(call: &Call<'_>, request: Node<'_, '_>, xml: &mut Xml) -> Ou
                 .map(|item| render::item(call, item, &shape));
             // An item that cannot be shown is left out of a list.
             let rendered: Vec<render::Rendered> = rendered.filter_map(Result::ok).collect();
-            Ok((page, rendered))
+            (page, rendered)
         });
         call.respond(
             xml,

@@ -211,20 +211,29 @@ fn write_event(xml: &mut Xml, account: AccountId, event: &Event) {
     xml.leaf("t:TimeStamp", &date_time(event.at));
     xml.empty(
         "t:ItemId",
-        &[("Id", &item(event.item)), ("ChangeKey", "CQAAAA==")],
+        &[
+            ("Id", &item(event.item)),
+            ("ChangeKey", &ids::unknown_item_key()),
+        ],
     );
     xml.empty(
         "t:ParentFolderId",
-        &[("Id", &folder(event.folder)), ("ChangeKey", "AQAAAA==")],
+        &[
+            ("Id", &folder(event.folder)),
+            ("ChangeKey", &ids::unknown_folder_key()),
+        ],
     );
     if let Some((from, old)) = event.origin {
         xml.empty(
             "t:OldItemId",
-            &[("Id", &item(old)), ("ChangeKey", "CQAAAA==")],
+            &[("Id", &item(old)), ("ChangeKey", &ids::unknown_item_key())],
         );
         xml.empty(
             "t:OldParentFolderId",
-            &[("Id", &folder(from)), ("ChangeKey", "AQAAAA==")],
+            &[
+                ("Id", &folder(from)),
+                ("ChangeKey", &ids::unknown_folder_key()),
+            ],
         );
     }
     xml.close(&name);

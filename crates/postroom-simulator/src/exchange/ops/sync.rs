@@ -258,7 +258,7 @@ impl Told {
                     "t:ItemId",
                     &[
                         ("Id", &ids::encode(call.account, Named::Item(*id))),
-                        ("ChangeKey", "CQAAAA=="),
+                        ("ChangeKey", &ids::unknown_item_key()),
                     ],
                 );
                 xml.close("t:Delete");
@@ -267,7 +267,10 @@ impl Told {
                 let id = ids::encode(call.account, Named::Item(ItemId(u64::MAX)));
                 xml.open("t:Create", &[]);
                 xml.open("t:Message", &[]);
-                xml.empty("t:ItemId", &[("Id", &id), ("ChangeKey", "CQAAAA==")]);
+                xml.empty(
+                    "t:ItemId",
+                    &[("Id", &id), ("ChangeKey", &ids::unknown_item_key())],
+                );
                 xml.close("t:Message");
                 xml.close("t:Create");
             }
@@ -340,7 +343,7 @@ pub(super) fn hierarchy(call: &Call<'_>, request: Node<'_, '_>, xml: &mut Xml) -
                             "t:FolderId",
                             &[
                                 ("Id", &ids::encode(call.account, Named::Folder(*id))),
-                                ("ChangeKey", "AQAAAA=="),
+                                ("ChangeKey", &ids::unknown_folder_key()),
                             ],
                         ),
                     }
