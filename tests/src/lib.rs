@@ -1,1 +1,12 @@
-//! Shared support of the end-to-end tests.
+//! What looks at the project from outside: tidy checks and end-to-end tests live in `tests/it`.
+//!
+//! Rust code in the documents is compiled here, as documentation tests.
+
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../docs/concepts.md")]
+    struct Concepts;
+}

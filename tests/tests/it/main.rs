@@ -1,0 +1,13 @@
+//! One binary for everything that looks at the project from outside.
+//!
+//! | Module | What it holds |
+//! |---|---|
+//! | [`tidy`] | the project keeps its own rules: arrows, manifests, documents |
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests: a failure is a failed test"
+)]
+
+mod tidy;
