@@ -97,7 +97,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     async fn create_mailbox(&self, mailbox: &Mailbox) -> Result<()>;
 
     /// Changes what administrators set (everything but the runtime state of workloads: health,
-    /// due times, idle cycles) and counts the revision up; answers the mailbox as stored.
+    /// due times, idle cycles, when cycles ran) and counts the revision up; answers the mailbox as
+    /// stored. A workload that is put back into processing starts healthy and without idle cycles.
     ///
     /// # Errors
     /// `Conflict` where the revision is not the stored one; `AlreadyExists`; `NotFound`.
@@ -160,7 +161,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Gives a lease back; one that was lost is left alone.
     async fn release_lease(&self, lease: &Lease) -> Result<()>;
 
-    /// Stores what a cycle leaves in its workload's state.
+    /// Stores what a cycle leaves in its workload's state. Taking it out of processing counts the
+    /// mailbox's revision up, so that nobody puts it back without having seen that.
     ///
     /// # Errors
     /// `LeaseLost`.

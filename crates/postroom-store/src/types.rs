@@ -169,9 +169,11 @@ impl FolderState {
 pub struct PageRecord {
     /// The folder.
     pub folder: FolderId,
-    /// Messages that are there. Those already in the ledger under the same id are left as they are.
+    /// Messages that are there. Those already in the ledger under the same id are left as they are;
+    /// only one that was `gone` is pending again: it is back, and leaving it would lose it.
     pub listed: Vec<LedgerEntry>,
-    /// Messages that left. Pending ones become `gone`; others stay what they are.
+    /// Messages that left. Pending ones become `gone`; others stay what they are. What is named here
+    /// and in `listed` is there.
     pub removed: Vec<RemoteId>,
     /// The cursor behind this page.
     pub cursor: SyncCursor,
@@ -203,7 +205,7 @@ impl PageRecord {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PageOutcome {
-    /// Rows that are new.
+    /// Rows that are new, or pending again because the message is back.
     pub new: u64,
     /// Pending rows that became `gone`.
     pub gone: u64,

@@ -1,0 +1,283 @@
+//! The connections and the one way to them.
+
+use std::fmt;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use postroom_core::Code;
+use postroom_store::{ErrorKind, Result, StoreError};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use crate::executor::{Executor, Lane};
+use crate::failure::{Failure, Outcome};
+use crate::seal::Seal;
+use crate::segment::Segments;
+
+/// How long a write waits for another process to finish its own.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Readers that are kept open when nobody uses them.
+const IDLE_READERS_MAX: usize = 4;
+const STATEMENTS_CACHED: usize = 256;
+
+/// Fills bytes with randomness.
+pub(crate) type Fill =
+    Arc<dyn Fn(&mut [u8]) -> std::result::Result<(), getrandom::Error> + Send + Sync>;
+
+/// One open file: a connection that writes, some that read, and the segment files.
+pub(crate) struct Database {
+    path: PathBuf,
+    segment_directory: PathBuf,
+    sync: bool,
+    writer: Mutex<Writer>,
+    readers: Mutex<Vec<Connection>>,
+    pub(crate) seal: Seal,
+    fill: Fill,
+}
+
+struct Writer {
+    connection: Connection,
+    segments: Segments,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A write under way: one transaction, and the segment files that belong to it.
+pub(crate) struct Write<'a> {
+    transaction: &'a Transaction<'a>,
+    pub(crate) segments: &'a mut Segments,
+    pub(crate) database: &'a Database,
+}
+
+impl Deref for Write<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.transaction
+    }
+}
+
+impl Write<'_> {
+    /// Appends a raw message to the segment files; answers the number of its piece.
+    pub(crate) fn append(&mut self, raw: &postroom_core::RawMessage) -> Outcome<i64> {
+        self.segments.append(self.transaction, raw)
+    }
+
+    /// Runs queries as the transaction sees them.
+    pub(crate) fn reading<T>(&self, work: impl FnOnce(&Read<'_>) -> Outcome<T>) -> Outcome<T> {
+        work(&Read {
+            connection: self.transaction,
+            database: self.database,
+        })
+    }
+
+    /// Sixteen random bytes for an identifier.
+    pub(crate) fn random(&self) -> Outcome<[u8; 16]> {
+        let mut bytes = [0; 16];
+        self.database.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// A read under way: one snapshot.
+pub(crate) struct Read<'a> {
+    connection: &'a Connection,
+    pub(crate) database: &'a Database,
+}
+
+impl Deref for Read<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection
+    }
+}
+
+impl Read<'_> {
+    /// Where the segment files are.
+    pub(crate) fn segments(&self) -> &Path {
+        &self.database.segment_directory
+    }
+}
+
+impl Database {
+    pub(crate) const fn new(
+        path: PathBuf,
+        connection: Connection,
+        segments: Segments,
+        segment_directory: PathBuf,
+        sync: bool,
+        seal: Seal,
+        fill: Fill,
+    ) -> Self {
+        Self {
+            path,
+            segment_directory,
+            sync,
+            writer: Mutex::new(Writer {
+                connection,
+                segments,
+            }),
+            readers: Mutex::new(Vec::new()),
+            seal,
+            fill,
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn fill(&self, bytes: &mut [u8]) -> Outcome<()> {
+        (self.fill)(bytes).map_err(Failure::Entropy)
+    }
+
+    /// Runs one unit of work: all of it is durable when this answers, or none of it happened.
+    pub(crate) fn write<T>(&self, work: impl FnOnce(&mut Write<'_>) -> Outcome<T>) -> Outcome<T> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let Writer {
+            connection,
+            segments,
+        } = &mut *writer;
+        // A job that ended by a defect may have left bytes that no row names.
+        segments.rolled_back();
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|source| Failure::sql("BEGIN IMMEDIATE", source))?;
+        let done = work(&mut Write {
+            transaction: &transaction,
+            segments,
+            database: self,
+        })
+        .and_then(|value| segments.sync().map(|()| value))
+        .and_then(|value| {
+            transaction
+                .commit()
+                .map(|()| value)
+                .map_err(|source| Failure::sql("COMMIT", source))
+        });
+        match &done {
+            Ok(_) => segments.committed(),
+            Err(_) => segments.rolled_back(),
+        }
+        done
+    }
+
+    /// Runs queries on one snapshot.
+    pub(crate) fn read<T>(&self, work: impl FnOnce(&Read<'_>) -> Outcome<T>) -> Outcome<T> {
+        let pooled = self
+            .readers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        let mut connection = match pooled {
+            Some(connection) => connection,
+            None => connect(&self.path, self.sync)?,
+        };
+        let snapshot = connection
+            .transaction_with_behavior(TransactionBehavior::Deferred)
+            .map_err(|source| Failure::sql("BEGIN", source))?;
+        let done = work(&Read {
+            connection: &snapshot,
+            database: self,
+        });
+        let ended = snapshot
+            .finish()
+            .map_err(|source| Failure::sql("ROLLBACK", source));
+        if ended.is_ok() {
+            let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+            if readers.len() < IDLE_READERS_MAX {
+                readers.push(connection);
+            }
+        }
+        done.and_then(|value| ended.map(|()| value))
+    }
+}
+
+/// Opens the file; does not make one.
+pub(crate) fn connect(path: &Path, sync: bool) -> Outcome<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection =
+        Connection::open_with_flags(path, flags).map_err(|source| Failure::sql("open", source))?;
+    let configured = |source| Failure::sql("configure the connection", source);
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(configured)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    connection
+        .execute_batch(&format!(
+            "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;
+             PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864; PRAGMA synchronous = {};",
+            if sync { "FULL" } else { "OFF" }
+        ))
+        .map_err(configured)?;
+    Ok(connection)
+}
+
+/// The database together with where its work is done: what the stores are made of.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    pub(crate) database: Arc<Database>,
+    pub(crate) executor: Arc<dyn Executor>,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("database", &self.database)
+            .field("executor", &self.executor)
+            .finish()
+    }
+}
+
+impl Handle {
+    /// Runs a write. It goes to its end even when the caller stops waiting.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&mut Write<'_>) -> Outcome<T> + Send + 'static,
+    ) -> Result<T> {
+        self.run(operation, Lane::Write, move |database| database.write(work))
+            .await
+    }
+
+    /// Runs a read.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Read<'_>) -> Outcome<T> + Send + 'static,
+    ) -> Result<T> {
+        self.run(operation, Lane::Read, move |database| database.read(work))
+            .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        lane: Lane,
+        work: impl FnOnce(&Database) -> Outcome<T> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, answered) = oneshot::channel();
+        let database = Arc::clone(&self.database);
+        self.executor.execute(
+            lane,
+            Box::new(move || {
+                // Nobody may be waiting any more; what was done stays done.
+                let _ = answer.send(work(&database));
+            }),
+        );
+        match answered.await {
+            Ok(done) => done.map_err(|failure| failure.told(operation)),
+            Err(_) => Err(
+                StoreError::new(ErrorKind::Internal, Code::Internal, operation)
+                    .with("what", "the job ended without an answer"),
+            ),
+        }
+    }
+}

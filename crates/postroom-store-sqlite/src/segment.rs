@@ -1,0 +1,394 @@
+//! Large bytes in append-only files beside the database.
+//!
+//! A transaction appends its pieces, syncs the file once, and only then commits the rows that name
+//! them: a row never names bytes that are not on the disk. What a crash leaves behind the last named
+//! piece is cut off when the file is taken up again.
+//!
+//! A file is appended to by one open store at a time, which holds its lock: the command line beside
+//! a running engine gets a file of its own.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use postroom_core::RawMessage;
+use postroom_core::raw::RawSource;
+use rusqlite::{Connection, params};
+
+use crate::failure::{Failure, Outcome};
+use crate::sql::{Row, insert, int, one};
+
+/// What every segment file begins with.
+const MAGIC: &[u8; 8] = b"PRSEG\0\0\x01";
+const HEADER_BYTES: u64 = 8;
+/// A file is not extended beyond this, but for a single piece that is larger.
+pub(crate) const SEGMENT_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// So many of the newest files are tried before another one is begun.
+const TRIED_MAX: usize = 4;
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// The files of one open store.
+#[derive(Debug)]
+pub(crate) struct Segments {
+    directory: PathBuf,
+    bytes_max: u64,
+    sync: bool,
+    current: Option<Segment>,
+}
+
+#[derive(Debug)]
+struct Segment {
+    number: i64,
+    /// Keeps the lock, too.
+    file: File,
+    position: u64,
+    /// Up to here rows name the bytes.
+    committed: u64,
+    dirty: bool,
+}
+
+impl Segments {
+    pub(crate) const fn new(directory: PathBuf, bytes_max: u64, sync: bool) -> Self {
+        Self {
+            directory,
+            bytes_max,
+            sync,
+            current: None,
+        }
+    }
+
+    /// Appends a message; answers the number of its row in `pieces`.
+    pub(crate) fn append(&mut self, connection: &Connection, raw: &RawMessage) -> Outcome<i64> {
+        let directory = self.directory.clone();
+        let segment = self.writable(connection)?;
+        let start = segment.position;
+        let (length, checksum) = segment
+            .write(raw)
+            .map_err(|source| at(&directory, source))?;
+        if length != raw.len() {
+            return Err(Failure::invalid(
+                "a raw message has another length than it says",
+            ));
+        }
+        insert(
+            connection,
+            "INSERT INTO pieces (segment, byte_offset, byte_length, checksum) VALUES (?1, ?2, ?3, ?4)",
+            params![segment.number, int(start), int(length), i64::from(checksum)],
+        )
+    }
+
+    /// Makes everything appended durable; to be called before the commit.
+    pub(crate) fn sync(&mut self) -> Outcome<()> {
+        match &mut self.current {
+            Some(segment) if segment.dirty && self.sync => {
+                segment.file.sync_data().map_err(Failure::Segment)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Rows name the bytes now.
+    pub(crate) const fn committed(&mut self) {
+        if let Some(segment) = &mut self.current {
+            segment.committed = segment.position;
+            segment.dirty = false;
+        }
+    }
+
+    /// No row names what was appended since the last commit: it is written over.
+    pub(crate) const fn rolled_back(&mut self) {
+        if let Some(segment) = &mut self.current {
+            segment.position = segment.committed;
+            segment.dirty = false;
+        }
+    }
+
+    fn writable(&mut self, connection: &Connection) -> Outcome<&mut Segment> {
+        if let Some(full) = self
+            .current
+            .take_if(|segment| segment.position >= self.bytes_max)
+        {
+            // Its bytes belong to the transaction under way; only the sync of the next file follows.
+            if full.dirty && self.sync {
+                full.file.sync_data().map_err(Failure::Segment)?;
+            }
+        }
+        if self.current.is_none() {
+            let segment = self.take_up(connection)?;
+            return Ok(self.current.insert(segment));
+        }
+        self.current
+            .as_mut()
+            .ok_or_else(|| Failure::Segment(io::Error::other("no segment file")))
+    }
+
+    /// The newest file that has room and that nobody else appends to, or a new one.
+    fn take_up(&self, connection: &Connection) -> Outcome<Segment> {
+        let fail = |source| at(&self.directory, source);
+        std::fs::create_dir_all(&self.directory).map_err(fail)?;
+        let mut numbers = Vec::new();
+        for entry in std::fs::read_dir(&self.directory).map_err(fail)? {
+            let name = entry.map_err(fail)?.file_name();
+            if let Some(number) = name.to_str().and_then(number_of) {
+                numbers.push(number);
+            }
+        }
+        numbers.sort_unstable();
+        for number in numbers.iter().rev().take(TRIED_MAX) {
+            if let Some(segment) = self.reuse(connection, *number)? {
+                return Ok(segment);
+            }
+        }
+        let known = one(
+            connection,
+            "pieces",
+            "SELECT coalesce(max(segment), 0) FROM pieces",
+            [],
+            |row| row.get::<i64>(0),
+        )?
+        .unwrap_or(0);
+        let mut number = numbers.last().copied().unwrap_or(0).max(known);
+        loop {
+            number = number.saturating_add(1);
+            let path = self.directory.join(name_of(number));
+            match create_private(&path) {
+                Ok(file) => return self.begin(number, file).map_err(fail),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(fail(error)),
+            }
+        }
+    }
+
+    fn begin(&self, number: i64, mut file: File) -> io::Result<Segment> {
+        lock(&file)?;
+        file.write_all(MAGIC)?;
+        if self.sync {
+            file.sync_all()?;
+            // The name must outlive a power failure as well.
+            File::open(&self.directory)?.sync_all()?;
+        }
+        Ok(Segment {
+            number,
+            file,
+            position: HEADER_BYTES,
+            committed: HEADER_BYTES,
+            dirty: false,
+        })
+    }
+
+    /// Takes up an existing file; `None` where it is full, damaged, or somebody else's.
+    fn reuse(&self, connection: &Connection, number: i64) -> Outcome<Option<Segment>> {
+        let path = self.directory.join(name_of(number));
+        let Ok(mut file) = OpenOptions::new().read(true).write(true).open(&path) else {
+            return Ok(None);
+        };
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => return Ok(None),
+        }
+        let mut magic = [0; 8];
+        if file.read_exact(&mut magic).is_err() || &magic != MAGIC {
+            return Ok(None);
+        }
+        // Under the lock: whoever appended before has committed or is gone.
+        let end = one(
+            connection,
+            "pieces",
+            "SELECT byte_offset + byte_length FROM pieces WHERE segment = ?1
+             ORDER BY byte_offset DESC LIMIT 1",
+            params![number],
+            |row| row.unsigned(0),
+        )?
+        .unwrap_or(HEADER_BYTES)
+        .max(HEADER_BYTES);
+        let length = file.metadata().map_err(Failure::Segment)?.len();
+        if length < end {
+            tracing::warn!(
+                segment = number,
+                "a segment file is shorter than its rows say"
+            );
+            return Ok(None);
+        }
+        if end >= self.bytes_max {
+            return Ok(None);
+        }
+        if length > end {
+            file.set_len(end).map_err(Failure::Segment)?;
+        }
+        Ok(Some(Segment {
+            number,
+            file,
+            position: end,
+            committed: end,
+            dirty: false,
+        }))
+    }
+}
+
+impl Segment {
+    /// Writes at the end; answers length and checksum of what was written.
+    fn write(&mut self, raw: &RawMessage) -> io::Result<(u64, u32)> {
+        self.dirty = true;
+        self.file.seek(SeekFrom::Start(self.position))?;
+        let mut checksum = crc32fast::Hasher::new();
+        let mut length = 0_u64;
+        if let Some(bytes) = raw.in_memory() {
+            self.file.write_all(bytes)?;
+            checksum.update(bytes);
+            length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        } else {
+            let mut source = raw.open()?;
+            let mut buffer = vec![0; BUFFER_BYTES];
+            loop {
+                let read = source.read(&mut buffer)?;
+                let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
+                    break;
+                };
+                self.file.write_all(bytes)?;
+                checksum.update(bytes);
+                length = length.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+            }
+        }
+        self.position = self.position.saturating_add(length);
+        Ok((length, checksum.finalize()))
+    }
+}
+
+/// The columns that [`piece`] reads, from a table or join named `pieces`.
+pub(crate) const PIECE_COLUMNS: &str =
+    "pieces.segment, pieces.byte_offset, pieces.byte_length, pieces.checksum";
+
+/// A handle to the piece whose columns begin at `first`.
+pub(crate) fn piece(directory: &Path, row: &Row<'_>, first: usize) -> Outcome<RawMessage> {
+    let number = row.get::<i64>(first)?;
+    let length = row.unsigned(first + 2)?;
+    let source = Piece {
+        path: directory.join(name_of(number)),
+        offset: row.unsigned(first + 1)?,
+        length,
+        checksum: row.small(first + 3)?,
+    };
+    Ok(RawMessage::new(Arc::new(source), length))
+}
+
+/// The piece of that number.
+pub(crate) fn piece_of(connection: &Connection, directory: &Path, no: i64) -> Outcome<RawMessage> {
+    one(
+        connection,
+        "pieces",
+        &format!("SELECT {PIECE_COLUMNS} FROM pieces WHERE no = ?1"),
+        params![no],
+        |row| piece(directory, row, 0),
+    )?
+    .ok_or_else(|| Failure::Corrupt {
+        table: "pieces",
+        column: "no".to_owned(),
+    })
+}
+
+#[derive(Debug)]
+struct Piece {
+    path: PathBuf,
+    offset: u64,
+    length: u64,
+    checksum: u32,
+}
+
+impl RawSource for Piece {
+    fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        let mut file = File::open(&self.path)?;
+        file.seek(SeekFrom::Start(self.offset))?;
+        Ok(Box::new(PieceReader {
+            file,
+            left: self.length,
+            hasher: Some(crc32fast::Hasher::new()),
+            expected: self.checksum,
+        }))
+    }
+}
+
+/// Reads one piece and compares the checksum when the last byte has been read.
+struct PieceReader {
+    file: File,
+    left: u64,
+    hasher: Option<crc32fast::Hasher>,
+    expected: u32,
+}
+
+impl Read for PieceReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = usize::try_from(self.left)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
+        let Some(target) = buffer.get_mut(..wanted).filter(|target| !target.is_empty()) else {
+            return self.finish().map(|()| 0);
+        };
+        let read = self.file.read(target)?;
+        if read == 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "a segment file ends before the message does",
+            ));
+        }
+        if let (Some(hasher), Some(bytes)) = (&mut self.hasher, target.get(..read)) {
+            hasher.update(bytes);
+        }
+        self.left = self
+            .left
+            .saturating_sub(u64::try_from(read).unwrap_or(u64::MAX));
+        if self.left == 0 {
+            self.finish()?;
+        }
+        Ok(read)
+    }
+}
+
+impl PieceReader {
+    fn finish(&mut self) -> io::Result<()> {
+        if self.left > 0 {
+            // An empty buffer was offered: nothing has ended yet.
+            return Ok(());
+        }
+        match self.hasher.take().map(crc32fast::Hasher::finalize) {
+            Some(checksum) if checksum != self.expected => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "a message in a segment file is damaged",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn lock(file: &File) -> io::Result<()> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Makes a file that only its owner can read.
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn at(directory: &Path, source: io::Error) -> Failure {
+    tracing::debug!(directory = %directory.display(), "a segment file cannot be used");
+    Failure::Segment(source)
+}
+
+fn name_of(number: i64) -> String {
+    format!("{number:08}.segment")
+}
+
+fn number_of(name: &str) -> Option<i64> {
+    name.strip_suffix(".segment")?
+        .parse()
+        .ok()
+        .filter(|number| *number > 0)
+}

@@ -1,0 +1,120 @@
+//! Organization, profiles, the audit trail.
+
+use postroom_core::audit::AuditEntry;
+use postroom_core::{Organization, ProfileId, ServerProfile};
+use postroom_store::{Page, SecretOwner};
+use rusqlite::{Connection, params};
+
+use super::secrets;
+use crate::database::Write;
+use crate::failure::{Failure, Outcome};
+use crate::sql::{Id, all, change, insert, int, json, one};
+
+pub(super) fn organization(connection: &Connection) -> Outcome<Organization> {
+    one(
+        connection,
+        "organization",
+        "SELECT id, definition FROM organization WHERE only_row = 1",
+        [],
+        |row| {
+            let mut organization: Organization = row.json(1)?;
+            organization.id = row.id(0)?;
+            Ok(organization)
+        },
+    )?
+    .ok_or_else(|| Failure::Corrupt {
+        table: "organization",
+        column: "only_row".to_owned(),
+    })
+}
+
+pub(super) fn save_organization(write: &Write<'_>, organization: &Organization) -> Outcome<()> {
+    change(
+        write,
+        "UPDATE organization SET definition = ?1 WHERE only_row = 1",
+        params![json(organization)?],
+    )?;
+    Ok(())
+}
+
+pub(super) fn profiles(connection: &Connection) -> Outcome<Vec<ServerProfile>> {
+    all(
+        connection,
+        "profiles",
+        "SELECT definition FROM profiles ORDER BY name_key, no",
+        [],
+        |row| row.json(0),
+    )
+}
+
+pub(super) fn profile(connection: &Connection, id: ProfileId) -> Outcome<Option<ServerProfile>> {
+    one(
+        connection,
+        "profiles",
+        "SELECT definition FROM profiles WHERE id = ?1",
+        params![id.bytes()],
+        |row| row.json(0),
+    )
+}
+
+pub(super) fn save_profile(write: &Write<'_>, profile: &ServerProfile) -> Outcome<()> {
+    change(
+        write,
+        "INSERT INTO profiles (id, name_key, definition) VALUES (?1, ?2, ?3)
+         ON CONFLICT (id) DO UPDATE SET name_key = excluded.name_key, definition = excluded.definition",
+        params![profile.id.bytes(), profile.name.to_lowercase(), json(profile)?],
+    )
+    .map(|_| ())
+    .map_err(|failure| {
+        if failure.is_duplicate() {
+            Failure::exists("profile of that name")
+        } else {
+            failure
+        }
+    })
+}
+
+pub(super) fn delete_profile(write: &Write<'_>, id: ProfileId) -> Outcome<()> {
+    let used = one(
+        write,
+        "mailboxes",
+        "SELECT count(*) FROM mailboxes WHERE profile = ?1",
+        params![id.bytes()],
+        |row| row.unsigned(0),
+    )?
+    .unwrap_or_default();
+    if used > 0 {
+        return Err(
+            Failure::conflict("mailboxes use the profile").with("mailboxes", used.to_string())
+        );
+    }
+    secrets::delete(write, SecretOwner::ProfileIncoming(id))?;
+    secrets::delete(write, SecretOwner::ProfileOutgoing(id))?;
+    match change(
+        write,
+        "DELETE FROM profiles WHERE id = ?1",
+        params![id.bytes()],
+    )? {
+        0 => Err(Failure::not_found("profile")),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn audit(write: &Write<'_>, entry: &AuditEntry) -> Outcome<()> {
+    insert(
+        write,
+        "INSERT INTO audit (entry) VALUES (?1)",
+        params![json(entry)?],
+    )
+    .map(|_| ())
+}
+
+pub(super) fn audit_trail(connection: &Connection, page: Page) -> Outcome<Vec<AuditEntry>> {
+    all(
+        connection,
+        "audit",
+        "SELECT entry FROM audit ORDER BY no DESC LIMIT ?1 OFFSET ?2",
+        params![page.limit, int(page.offset)],
+        |row| row.json(0),
+    )
+}

@@ -1,0 +1,283 @@
+//! Mailboxes: what administrators set is one JSON value, what cycles leave has rows of its own.
+
+use postroom_core::health::Health;
+use postroom_core::mailbox::{MailboxOwner, WorkloadState};
+use postroom_core::tracking::TrackingFilter;
+use postroom_core::{EmailAddress, Mailbox, MailboxId, PartyId, Timestamp, Workload};
+use postroom_store::{MailboxFilter, MailboxOfParty, Page};
+use rusqlite::{Connection, params};
+
+use crate::database::Write;
+use crate::failure::{Failure, Outcome};
+use crate::sql::{Id, Row, all, change, insert, int, json, one};
+
+/// The number of a mailbox's row.
+pub(super) fn number(connection: &Connection, id: MailboxId) -> Outcome<i64> {
+    one(
+        connection,
+        "mailboxes",
+        "SELECT no FROM mailboxes WHERE id = ?1",
+        params![id.bytes()],
+        |row| row.get(0),
+    )?
+    .ok_or_else(|| Failure::not_found("mailbox"))
+}
+
+fn name_key(mailbox: &Mailbox) -> String {
+    // The address behind a separator that no name holds: one column serves order and search.
+    let address = mailbox
+        .address
+        .as_ref()
+        .map(EmailAddress::normalized)
+        .unwrap_or_default();
+    format!("{}\n{address}", mailbox.name.to_lowercase())
+}
+
+pub(super) fn create(write: &Write<'_>, mailbox: &Mailbox) -> Outcome<()> {
+    check_free(write, mailbox)?;
+    let no = insert(
+        write,
+        "INSERT INTO mailboxes (id, name_key, address, party, profile, active, revision, definition)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            mailbox.id.bytes(),
+            name_key(mailbox),
+            mailbox.address.as_ref().map(EmailAddress::normalized),
+            mailbox.owner.party().as_ref().map(Id::bytes),
+            mailbox.profile.as_ref().map(Id::bytes),
+            mailbox.active,
+            int(mailbox.revision),
+            json(mailbox)?,
+        ],
+    )
+    .map_err(|failure| {
+        if failure.is_duplicate() {
+            Failure::exists("mailbox")
+        } else {
+            failure
+        }
+    })?;
+    for workload in Workload::ALL {
+        let state = mailbox.workload(workload);
+        change(
+            write,
+            "INSERT INTO workloads (mailbox_no, workload, enabled, health, next_due_ms, idle_cycles,
+                 last_started_ms, last_succeeded_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![
+                no,
+                workload.as_str(),
+                state.enabled,
+                json(&state.health)?,
+                state.next_due.map(Timestamp::as_millis),
+                state.idle_cycles,
+                state.last_started.map(Timestamp::as_millis),
+                state.last_succeeded.map(Timestamp::as_millis),
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+/// Says by name what is taken, rather than that some index refused the row.
+fn check_free(connection: &Connection, mailbox: &Mailbox) -> Outcome<()> {
+    if let Some(address) = &mailbox.address {
+        let taken = one(
+            connection,
+            "mailboxes",
+            "SELECT 1 FROM mailboxes WHERE address = ?1 AND id <> ?2",
+            params![address.normalized(), mailbox.id.bytes()],
+            |_| Ok(()),
+        )?;
+        if taken.is_some() {
+            return Err(Failure::exists("mailbox of that address"));
+        }
+    }
+    if let Some(party) = mailbox.owner.party() {
+        let taken = one(
+            connection,
+            "mailboxes",
+            "SELECT 1 FROM mailboxes WHERE party = ?1 AND id <> ?2",
+            params![party.bytes(), mailbox.id.bytes()],
+            |_| Ok(()),
+        )?;
+        if taken.is_some() {
+            return Err(Failure::exists("mailbox of that user or queue"));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn update(write: &Write<'_>, mailbox: &Mailbox) -> Outcome<Mailbox> {
+    let stored = get(write, mailbox.id)?.ok_or_else(|| Failure::not_found("mailbox"))?;
+    if stored.revision != mailbox.revision {
+        return Err(Failure::conflict("the mailbox was changed meanwhile")
+            .with("revision", stored.revision.to_string()));
+    }
+    check_free(write, mailbox)?;
+    let mut changed = mailbox.clone();
+    changed.revision = stored.revision.saturating_add(1);
+    let no = number(write, mailbox.id)?;
+    for workload in Workload::ALL {
+        let before = stored.workload(workload);
+        let after = changed.workload_mut(workload);
+        let enabled = after.enabled;
+        after.next_due = before.next_due;
+        after.last_started = before.last_started;
+        after.last_succeeded = before.last_succeeded;
+        if enabled && !before.enabled {
+            // Put back into processing by a person or a test that passed: a new start.
+            after.health = Health::Healthy;
+            after.idle_cycles = 0;
+        } else {
+            after.health = before.health.clone();
+            after.idle_cycles = before.idle_cycles;
+        }
+        change(
+            write,
+            "UPDATE workloads SET enabled = ?3, health = ?4, idle_cycles = ?5
+             WHERE mailbox_no = ?1 AND workload = ?2",
+            params![
+                no,
+                workload.as_str(),
+                enabled,
+                json(&after.health)?,
+                after.idle_cycles
+            ],
+        )?;
+    }
+    change(
+        write,
+        "UPDATE mailboxes SET name_key = ?2, address = ?3, party = ?4, profile = ?5, active = ?6,
+             revision = ?7, definition = ?8 WHERE no = ?1",
+        params![
+            no,
+            name_key(&changed),
+            changed.address.as_ref().map(EmailAddress::normalized),
+            changed.owner.party().as_ref().map(Id::bytes),
+            changed.profile.as_ref().map(Id::bytes),
+            changed.active,
+            int(changed.revision),
+            json(&changed)?,
+        ],
+    )?;
+    Ok(changed)
+}
+
+/// A mailbox as its row has it, without what cycles leave.
+fn read(row: &Row<'_>) -> Outcome<(i64, Mailbox)> {
+    let mut mailbox: Mailbox = row.json(2)?;
+    mailbox.revision = row.unsigned(1)?;
+    Ok((row.get(0)?, mailbox))
+}
+
+/// Adds what cycles leave.
+fn complete(connection: &Connection, (no, mut mailbox): (i64, Mailbox)) -> Outcome<Mailbox> {
+    let rows = all(
+        connection,
+        "workloads",
+        "SELECT workload, enabled, health, next_due_ms, idle_cycles, last_started_ms, last_succeeded_ms
+         FROM workloads WHERE mailbox_no = ?1",
+        params![no],
+        |row| {
+            let workload: Workload = row.word(0)?;
+            let mut state = WorkloadState::new(mailbox.workload(workload).method);
+            state.test_status = mailbox.workload(workload).test_status;
+            state.enabled = row.get(1)?;
+            state.health = row.json(2)?;
+            state.next_due = row.maybe_time(3)?;
+            state.idle_cycles = row.small(4)?;
+            state.last_started = row.maybe_time(5)?;
+            state.last_succeeded = row.maybe_time(6)?;
+            Ok((workload, state))
+        },
+    )?;
+    for (workload, state) in rows {
+        *mailbox.workload_mut(workload) = state;
+    }
+    Ok(mailbox)
+}
+
+fn complete_all(connection: &Connection, rows: Vec<(i64, Mailbox)>) -> Outcome<Vec<Mailbox>> {
+    rows.into_iter()
+        .map(|row| complete(connection, row))
+        .collect()
+}
+
+pub(super) fn get(connection: &Connection, id: MailboxId) -> Outcome<Option<Mailbox>> {
+    one(
+        connection,
+        "mailboxes",
+        "SELECT no, revision, definition FROM mailboxes WHERE id = ?1",
+        params![id.bytes()],
+        read,
+    )?
+    .map(|row| complete(connection, row))
+    .transpose()
+}
+
+pub(super) fn by_address(
+    connection: &Connection,
+    address: &EmailAddress,
+) -> Outcome<Option<Mailbox>> {
+    one(
+        connection,
+        "mailboxes",
+        "SELECT no, revision, definition FROM mailboxes WHERE address = ?1",
+        params![address.normalized()],
+        read,
+    )?
+    .map(|row| complete(connection, row))
+    .transpose()
+}
+
+pub(super) fn of_parties(
+    connection: &Connection,
+    parties: &[PartyId],
+) -> Outcome<Vec<MailboxOfParty>> {
+    #[derive(serde::Deserialize)]
+    struct Part {
+        address: Option<EmailAddress>,
+        owner: MailboxOwner,
+        filter: TrackingFilter,
+    }
+    let mut found = Vec::new();
+    for party in parties {
+        let row = one(
+            connection,
+            "mailboxes",
+            "SELECT id, definition FROM mailboxes WHERE party = ?1",
+            params![party.bytes()],
+            |row| Ok((row.id(0)?, row.json::<Part>(1)?)),
+        )?;
+        if let Some((id, part)) = row {
+            let party = part.owner.party().unwrap_or(*party);
+            found.push(MailboxOfParty::new(party, id, part.address, part.filter));
+        }
+    }
+    Ok(found)
+}
+
+pub(super) fn list(
+    connection: &Connection,
+    filter: &MailboxFilter,
+    page: Page,
+) -> Outcome<Vec<Mailbox>> {
+    let rows = all(
+        connection,
+        "mailboxes",
+        "SELECT no, revision, definition FROM mailboxes
+         WHERE (?1 IS NULL OR profile = ?1) AND (?2 IS NULL OR active = ?2)
+           AND (?3 IS NULL OR instr(name_key, ?3) > 0)
+         ORDER BY name_key, no LIMIT ?4 OFFSET ?5",
+        params![
+            filter.profile.as_ref().map(Id::bytes),
+            filter.active,
+            filter.text.as_ref().map(|text| text.to_lowercase()),
+            page.limit,
+            int(page.offset),
+        ],
+        read,
+    )?;
+    complete_all(connection, rows)
+}

@@ -1,0 +1,524 @@
+//! The engine's truth: one method, one transaction. The modules hold the statements.
+
+mod alerts;
+mod claim;
+mod config;
+mod incoming;
+mod mailboxes;
+mod outgoing;
+mod schedule;
+pub(crate) mod secrets;
+
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use postroom_core::alert::Alert;
+use postroom_core::audit::AuditEntry;
+use postroom_core::email::{ContentKey, MessageId};
+use postroom_core::job::{Job, JobState};
+use postroom_core::ledger::{FolderId, LedgerEntry};
+use postroom_core::outbox::{OutboxEntry, OutboxState};
+use postroom_core::tracking::{Candidates, CorrelationQuery, IndexedEmail, TrackingToken};
+use postroom_core::{
+    AlertId, EmailAddress, HolderId, JobId, LedgerId, Mailbox, MailboxId, Organization, OutboxId,
+    PartyId, ProfileId, RawMessage, RecordId, Secret, ServerProfile, Timestamp, Workload,
+};
+use postroom_store::{
+    AlertFilter, CrmCursor, CycleRecord, Due, EngineClaim, FolderState, IncidentPattern,
+    KnownQuery, Lease, LedgerCounts, LedgerFilter, MailboxFilter, MailboxOfParty, NewOutgoing,
+    OutboxFilter, Page, PageOutcome, PageRecord, Result, SecretOwner, Settlement, Store,
+    TokenNumbers,
+};
+
+use crate::database::Handle;
+use crate::index::{self, KnownEmail};
+
+/// The engine's truth in a SQLite file. Made by [`SqliteStorage`](crate::SqliteStorage).
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    handle: Handle,
+}
+
+impl SqliteStore {
+    pub(crate) const fn new(handle: Handle) -> Self {
+        Self { handle }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.handle.database.path()
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn claim_engine(&self) -> Result<Box<dyn EngineClaim>> {
+        claim::claim(self.path())
+    }
+
+    async fn organization(&self) -> Result<Organization> {
+        self.handle
+            .read("organization.read", move |db| config::organization(db))
+            .await
+    }
+
+    async fn save_organization(&self, organization: &Organization) -> Result<()> {
+        let organization = organization.clone();
+        self.handle
+            .write("organization.save", move |db| {
+                config::save_organization(db, &organization)
+            })
+            .await
+    }
+
+    async fn profiles(&self) -> Result<Vec<ServerProfile>> {
+        self.handle
+            .read("profile.list", move |db| config::profiles(db))
+            .await
+    }
+
+    async fn profile(&self, id: ProfileId) -> Result<Option<ServerProfile>> {
+        self.handle
+            .read("profile.read", move |db| config::profile(db, id))
+            .await
+    }
+
+    async fn save_profile(&self, profile: &ServerProfile) -> Result<()> {
+        let profile = profile.clone();
+        self.handle
+            .write("profile.save", move |db| config::save_profile(db, &profile))
+            .await
+    }
+
+    async fn delete_profile(&self, id: ProfileId) -> Result<()> {
+        self.handle
+            .write("profile.delete", move |db| config::delete_profile(db, id))
+            .await
+    }
+
+    async fn put_secret(&self, owner: SecretOwner, secret: &Secret) -> Result<()> {
+        let secret = secret.clone();
+        self.handle
+            .write("secret.put", move |db| secrets::put(db, owner, &secret))
+            .await
+    }
+
+    async fn secret(&self, owner: SecretOwner) -> Result<Option<Secret>> {
+        self.handle
+            .read("secret.read", move |db| secrets::get(db, owner))
+            .await
+    }
+
+    async fn delete_secret(&self, owner: SecretOwner) -> Result<()> {
+        self.handle
+            .write("secret.delete", move |db| secrets::delete(db, owner))
+            .await
+    }
+
+    async fn create_mailbox(&self, mailbox: &Mailbox) -> Result<()> {
+        let mailbox = mailbox.clone();
+        self.handle
+            .write("mailbox.create", move |db| mailboxes::create(db, &mailbox))
+            .await
+    }
+
+    async fn update_mailbox(&self, mailbox: &Mailbox) -> Result<Mailbox> {
+        let mailbox = mailbox.clone();
+        self.handle
+            .write("mailbox.update", move |db| mailboxes::update(db, &mailbox))
+            .await
+    }
+
+    async fn mailbox(&self, id: MailboxId) -> Result<Option<Mailbox>> {
+        self.handle
+            .read("mailbox.read", move |db| mailboxes::get(db, id))
+            .await
+    }
+
+    async fn mailbox_by_address(&self, address: &EmailAddress) -> Result<Option<Mailbox>> {
+        let address = address.clone();
+        self.handle
+            .read("mailbox.by_address", move |db| {
+                mailboxes::by_address(db, &address)
+            })
+            .await
+    }
+
+    async fn mailboxes_of(&self, parties: &[PartyId]) -> Result<Vec<MailboxOfParty>> {
+        let parties = parties.to_vec();
+        self.handle
+            .read("mailbox.of_parties", move |db| {
+                mailboxes::of_parties(db, &parties)
+            })
+            .await
+    }
+
+    async fn mailboxes(&self, filter: &MailboxFilter, page: Page) -> Result<Vec<Mailbox>> {
+        let filter = filter.clone();
+        self.handle
+            .read("mailbox.list", move |db| mailboxes::list(db, &filter, page))
+            .await
+    }
+
+    async fn audit(&self, entry: &AuditEntry) -> Result<()> {
+        let entry = entry.clone();
+        self.handle
+            .write("audit.add", move |db| config::audit(db, &entry))
+            .await
+    }
+
+    async fn audit_trail(&self, page: Page) -> Result<Vec<AuditEntry>> {
+        self.handle
+            .read("audit.list", move |db| config::audit_trail(db, page))
+            .await
+    }
+
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Due>> {
+        self.handle
+            .read("schedule.due", move |db| schedule::due(db, now, limit))
+            .await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>> {
+        self.handle
+            .read("schedule.next_due", move |db| schedule::next_due(db))
+            .await
+    }
+
+    async fn set_due(&self, mailbox: MailboxId, workload: Workload, at: Timestamp) -> Result<()> {
+        self.handle
+            .write("schedule.set_due", move |db| {
+                schedule::set_due(db, mailbox, workload, at)
+            })
+            .await
+    }
+
+    async fn acquire_lease(
+        &self,
+        mailbox: MailboxId,
+        workload: Workload,
+        holder: HolderId,
+        now: Timestamp,
+        duration: Duration,
+    ) -> Result<Option<Lease>> {
+        self.handle
+            .write("lease.acquire", move |db| {
+                schedule::acquire(db, mailbox, workload, holder, now, duration)
+            })
+            .await
+    }
+
+    async fn renew_lease(
+        &self,
+        lease: &Lease,
+        now: Timestamp,
+        duration: Duration,
+    ) -> Result<Lease> {
+        let lease = lease.clone();
+        self.handle
+            .write("lease.renew", move |db| {
+                schedule::renew(db, &lease, now, duration)
+            })
+            .await
+    }
+
+    async fn release_lease(&self, lease: &Lease) -> Result<()> {
+        let lease = lease.clone();
+        self.handle
+            .write("lease.release", move |db| schedule::release(db, &lease))
+            .await
+    }
+
+    async fn record_cycle(&self, lease: &Lease, cycle: &CycleRecord) -> Result<()> {
+        let lease = lease.clone();
+        let cycle = cycle.clone();
+        self.handle
+            .write("schedule.record_cycle", move |db| {
+                schedule::record_cycle(db, &lease, &cycle)
+            })
+            .await
+    }
+
+    async fn folder_state(&self, mailbox: MailboxId, folder: &FolderId) -> Result<FolderState> {
+        let folder = folder.clone();
+        self.handle
+            .read("folder.state", move |db| {
+                incoming::folder_state(db, mailbox, &folder)
+            })
+            .await
+    }
+
+    async fn record_page(
+        &self,
+        lease: &Lease,
+        page: &PageRecord,
+        now: Timestamp,
+    ) -> Result<PageOutcome> {
+        let lease = lease.clone();
+        let page = page.clone();
+        self.handle
+            .write("ledger.record_page", move |db| {
+                incoming::record_page(db, &lease, &page, now)
+            })
+            .await
+    }
+
+    async fn begin_relisting(&self, lease: &Lease, folder: &FolderId) -> Result<()> {
+        let lease = lease.clone();
+        let folder = folder.clone();
+        self.handle
+            .write("folder.begin_relisting", move |db| {
+                incoming::begin_relisting(db, &lease, &folder)
+            })
+            .await
+    }
+
+    async fn pending(
+        &self,
+        mailbox: MailboxId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<LedgerEntry>> {
+        self.handle
+            .read("ledger.pending", move |db| {
+                incoming::pending(db, mailbox, now, limit)
+            })
+            .await
+    }
+
+    async fn settle(&self, lease: &Lease, settlements: &[Settlement]) -> Result<()> {
+        let lease = lease.clone();
+        let settlements = settlements.to_vec();
+        self.handle
+            .write("ledger.settle", move |db| {
+                incoming::settle(db, &lease, &settlements)
+            })
+            .await
+    }
+
+    async fn replay(&self, id: LedgerId, now: Timestamp) -> Result<()> {
+        self.handle
+            .write("ledger.replay", move |db| incoming::replay(db, id, now))
+            .await
+    }
+
+    async fn ledger_entry(&self, id: LedgerId) -> Result<Option<LedgerEntry>> {
+        self.handle
+            .read("ledger.read", move |db| incoming::ledger_entry(db, id))
+            .await
+    }
+
+    async fn ledger(&self, filter: &LedgerFilter, page: Page) -> Result<Vec<LedgerEntry>> {
+        let filter = filter.clone();
+        self.handle
+            .read("ledger.list", move |db| incoming::ledger(db, &filter, page))
+            .await
+    }
+
+    async fn ledger_counts(&self, mailbox: Option<MailboxId>) -> Result<LedgerCounts> {
+        self.handle
+            .read("ledger.counts", move |db| incoming::counts(db, mailbox))
+            .await
+    }
+
+    async fn quarantined_raw(&self, id: LedgerId) -> Result<Option<RawMessage>> {
+        self.handle
+            .read("ledger.raw", move |db| incoming::quarantined_raw(db, id))
+            .await
+    }
+
+    async fn known_emails(&self, queries: &[KnownQuery]) -> Result<Vec<Vec<KnownEmail>>> {
+        let queries = queries.to_vec();
+        self.handle
+            .read("index.known", move |db| index::known(db, &queries))
+            .await
+    }
+
+    async fn candidates(&self, queries: &[CorrelationQuery]) -> Result<Vec<Candidates>> {
+        let queries = queries.to_vec();
+        self.handle
+            .read("index.candidates", move |db| {
+                index::candidates(db, &queries)
+            })
+            .await
+    }
+
+    async fn index_emails(&self, emails: &[(IndexedEmail, Option<ContentKey>)]) -> Result<()> {
+        let emails = emails.to_vec();
+        self.handle
+            .write("index.put", move |db| index::put_all(db, &emails))
+            .await
+    }
+
+    async fn tokens_taken(&self, tokens: &[TrackingToken]) -> Result<Vec<bool>> {
+        let tokens = tokens.to_vec();
+        self.handle
+            .read("index.tokens_taken", move |db| {
+                index::tokens_taken(db, &tokens)
+            })
+            .await
+    }
+
+    async fn next_token_numbers(&self, sender: PartyId) -> Result<TokenNumbers> {
+        self.handle
+            .write("token.next", move |db| {
+                outgoing::next_token_numbers(db, sender)
+            })
+            .await
+    }
+
+    async fn outgoing_cursor(&self) -> Result<Option<CrmCursor>> {
+        self.handle
+            .read("outbox.cursor", move |db| outgoing::cursor(db))
+            .await
+    }
+
+    async fn enqueue_outgoing(
+        &self,
+        emails: &[NewOutgoing],
+        cursor: Option<&CrmCursor>,
+    ) -> Result<()> {
+        let emails = emails.to_vec();
+        let cursor = cursor.cloned();
+        self.handle
+            .write("outbox.enqueue", move |db| {
+                outgoing::enqueue(db, &emails, cursor.as_ref())
+            })
+            .await
+    }
+
+    async fn outbox_due(
+        &self,
+        mailbox: MailboxId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<OutboxEntry>> {
+        self.handle
+            .read("outbox.due", move |db| {
+                outgoing::due(db, mailbox, now, limit)
+            })
+            .await
+    }
+
+    async fn outbox_unfinished(&self, mailbox: MailboxId, limit: u32) -> Result<Vec<OutboxEntry>> {
+        self.handle
+            .read("outbox.unfinished", move |db| {
+                outgoing::unfinished(db, mailbox, limit)
+            })
+            .await
+    }
+
+    async fn outbox_entry(&self, id: OutboxId) -> Result<Option<OutboxEntry>> {
+        self.handle
+            .read("outbox.read", move |db| outgoing::get(db, id))
+            .await
+    }
+
+    async fn outbox(&self, filter: &OutboxFilter, page: Page) -> Result<Vec<OutboxEntry>> {
+        let filter = filter.clone();
+        self.handle
+            .read("outbox.list", move |db| outgoing::list(db, &filter, page))
+            .await
+    }
+
+    async fn outgoing_raw(&self, id: OutboxId) -> Result<RawMessage> {
+        self.handle
+            .read("outbox.raw", move |db| outgoing::raw(db, id))
+            .await
+    }
+
+    async fn advance_outgoing(
+        &self,
+        lease: Option<&Lease>,
+        id: OutboxId,
+        from: &OutboxState,
+        to: &OutboxState,
+        alias: Option<&MessageId>,
+    ) -> Result<()> {
+        let lease = lease.cloned();
+        let from = from.clone();
+        let to = to.clone();
+        let alias = alias.cloned();
+        self.handle
+            .write("outbox.advance", move |db| {
+                outgoing::advance(db, lease.as_ref(), id, &from, &to, alias.as_ref())
+            })
+            .await
+    }
+
+    async fn outbox_unreported(&self, limit: u32) -> Result<Vec<OutboxEntry>> {
+        self.handle
+            .read("outbox.unreported", move |db| {
+                outgoing::unreported(db, limit)
+            })
+            .await
+    }
+
+    async fn mark_reported(&self, told: &[(OutboxId, OutboxState)]) -> Result<()> {
+        let told = told.to_vec();
+        self.handle
+            .write("outbox.mark_reported", move |db| {
+                outgoing::mark_reported(db, &told)
+            })
+            .await
+    }
+
+    async fn outbox_counts(&self, mailbox: Option<MailboxId>) -> Result<LedgerCounts> {
+        self.handle
+            .read("outbox.counts", move |db| outgoing::counts(db, mailbox))
+            .await
+    }
+
+    async fn raise_alert(&self, alert: &Alert) -> Result<AlertId> {
+        let alert = alert.clone();
+        self.handle
+            .write("alert.raise", move |db| alerts::raise(db, &alert))
+            .await
+    }
+
+    async fn close_alerts(&self, pattern: &IncidentPattern, now: Timestamp) -> Result<u64> {
+        let pattern = pattern.clone();
+        self.handle
+            .write("alert.close", move |db| alerts::close(db, &pattern, now))
+            .await
+    }
+
+    async fn dismiss_alert(&self, id: AlertId, now: Timestamp) -> Result<()> {
+        self.handle
+            .write("alert.dismiss", move |db| alerts::dismiss(db, id, now))
+            .await
+    }
+
+    async fn alerts(&self, filter: &AlertFilter, page: Page) -> Result<Vec<Alert>> {
+        let filter = filter.clone();
+        self.handle
+            .read("alert.list", move |db| alerts::list(db, &filter, page))
+            .await
+    }
+
+    async fn save_job(&self, job: &Job) -> Result<()> {
+        let job = job.clone();
+        self.handle
+            .write("job.save", move |db| alerts::save_job(db, &job))
+            .await
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<Job>> {
+        self.handle
+            .read("job.read", move |db| alerts::job(db, id))
+            .await
+    }
+
+    async fn jobs(&self, states: &[JobState], limit: u32) -> Result<Vec<Job>> {
+        let states = states.to_vec();
+        self.handle
+            .read("job.list", move |db| alerts::jobs(db, &states, limit))
+            .await
+    }
+
+    async fn indexed(&self, record: RecordId) -> Result<Option<IndexedEmail>> {
+        self.handle
+            .read("index.read", move |db| index::get(db, record))
+            .await
+    }
+}

@@ -1,0 +1,299 @@
+//! The outbox, the feed's cursor, and the numbers that tokens are made of.
+
+use postroom_core::email::MessageId;
+use postroom_core::outbox::{OutboxEntry, OutboxState};
+use postroom_core::{MailboxId, OutboxId, PartyId, RawMessage, Timestamp};
+use postroom_store::{
+    CrmCursor, Lease, LedgerCounts, NewOutgoing, OutboxFilter, Page, TokenNumbers,
+};
+use rusqlite::{Connection, params};
+
+use super::{mailboxes, schedule};
+use crate::database::{Read, Write};
+use crate::failure::{Failure, Outcome};
+use crate::index;
+use crate::segment::piece_of;
+use crate::sql::{Id, Row, all, change, insert, int, json, one};
+
+fn entry(row: &Row<'_>) -> Outcome<OutboxEntry> {
+    let mut entry: OutboxEntry = row.json(0)?;
+    entry.state = row.json(1)?;
+    Ok(entry)
+}
+
+fn not_before(state: &OutboxState) -> i64 {
+    match state {
+        OutboxState::PendingSend { not_before, .. } => not_before.as_millis(),
+        OutboxState::Sending { .. }
+        | OutboxState::Sent { .. }
+        | OutboxState::Failed { .. }
+        | OutboxState::Unknown { .. } => 0,
+    }
+}
+
+/// Whether the application is told of a state.
+fn is_told(state: &OutboxState) -> bool {
+    match state {
+        OutboxState::PendingSend { .. } => false,
+        OutboxState::Sending { .. }
+        | OutboxState::Sent { .. }
+        | OutboxState::Failed { .. }
+        | OutboxState::Unknown { .. } => true,
+    }
+}
+
+pub(super) fn cursor(connection: &Connection) -> Outcome<Option<CrmCursor>> {
+    one(
+        connection,
+        "organization",
+        "SELECT outgoing_cursor FROM organization WHERE only_row = 1",
+        [],
+        |row| row.get::<Option<String>>(0),
+    )
+    .map(|text| text.flatten().map(CrmCursor::new))
+}
+
+pub(super) fn enqueue(
+    write: &mut Write<'_>,
+    emails: &[NewOutgoing],
+    cursor: Option<&CrmCursor>,
+) -> Outcome<()> {
+    for email in emails {
+        let entry = &email.entry;
+        if let Some(record) = &entry.record {
+            let known = one(
+                write,
+                "outbox",
+                "SELECT 1 FROM outbox WHERE record = ?1",
+                params![record.bytes()],
+                |_| Ok(()),
+            )?;
+            if known.is_some() {
+                continue;
+            }
+        }
+        let mailbox_no = mailboxes::number(write, entry.mailbox)?;
+        let raw_no = write.append(&email.raw)?;
+        insert(
+            write,
+            "INSERT INTO outbox (id, mailbox_no, record, entry, state_name, state, not_before_ms,
+                 unreported, raw_no)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            params![
+                entry.id.bytes(),
+                mailbox_no,
+                entry.record.as_ref().map(Id::bytes),
+                json(entry)?,
+                entry.state.name(),
+                json(&entry.state)?,
+                not_before(&entry.state),
+                entry.record.is_some() && is_told(&entry.state),
+                raw_no,
+            ],
+        )
+        .map_err(|failure| {
+            if failure.is_duplicate() {
+                Failure::exists("outbox entry of that id")
+            } else {
+                failure
+            }
+        })?;
+        if let Some(indexed) = &email.index {
+            index::put(write, indexed, None)?;
+        }
+    }
+    if let Some(cursor) = cursor {
+        change(
+            write,
+            "UPDATE organization SET outgoing_cursor = ?1 WHERE only_row = 1",
+            params![cursor.as_str()],
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn due(
+    connection: &Connection,
+    mailbox: MailboxId,
+    now: Timestamp,
+    limit: u32,
+) -> Outcome<Vec<OutboxEntry>> {
+    all(
+        connection,
+        "outbox",
+        "SELECT entry, state FROM outbox
+         WHERE mailbox_no = ?1 AND state_name = 'pending_send' AND not_before_ms <= ?2
+         ORDER BY no LIMIT ?3",
+        params![
+            mailboxes::number(connection, mailbox)?,
+            now.as_millis(),
+            limit
+        ],
+        entry,
+    )
+}
+
+pub(super) fn unfinished(
+    connection: &Connection,
+    mailbox: MailboxId,
+    limit: u32,
+) -> Outcome<Vec<OutboxEntry>> {
+    all(
+        connection,
+        "outbox",
+        "SELECT entry, state FROM outbox
+         WHERE mailbox_no = ?1 AND state_name = 'sending' ORDER BY no LIMIT ?2",
+        params![mailboxes::number(connection, mailbox)?, limit],
+        entry,
+    )
+}
+
+pub(super) fn get(connection: &Connection, id: OutboxId) -> Outcome<Option<OutboxEntry>> {
+    one(
+        connection,
+        "outbox",
+        "SELECT entry, state FROM outbox WHERE id = ?1",
+        params![id.bytes()],
+        entry,
+    )
+}
+
+pub(super) fn list(
+    connection: &Connection,
+    filter: &OutboxFilter,
+    page: Page,
+) -> Outcome<Vec<OutboxEntry>> {
+    all(
+        connection,
+        "outbox",
+        "SELECT outbox.entry, outbox.state
+         FROM outbox JOIN mailboxes ON mailboxes.no = outbox.mailbox_no
+         WHERE (?1 IS NULL OR mailboxes.id = ?1) AND (?2 IS NULL OR outbox.state_name = ?2)
+           AND (?3 IS NULL OR outbox.record = ?3)
+         ORDER BY outbox.no DESC LIMIT ?4 OFFSET ?5",
+        params![
+            filter.mailbox.as_ref().map(Id::bytes),
+            filter.state,
+            filter.record.as_ref().map(Id::bytes),
+            page.limit,
+            int(page.offset),
+        ],
+        entry,
+    )
+}
+
+pub(super) fn raw(read: &Read<'_>, id: OutboxId) -> Outcome<RawMessage> {
+    let no = one(
+        read,
+        "outbox",
+        "SELECT raw_no FROM outbox WHERE id = ?1",
+        params![id.bytes()],
+        |row| row.get(0),
+    )?
+    .ok_or_else(|| Failure::not_found("outbox entry"))?;
+    piece_of(read, read.segments(), no)
+}
+
+pub(super) fn advance(
+    write: &Write<'_>,
+    lease: Option<&Lease>,
+    id: OutboxId,
+    from: &OutboxState,
+    to: &OutboxState,
+    alias: Option<&MessageId>,
+) -> Outcome<()> {
+    let (no, mailbox_no, stored) = one(
+        write,
+        "outbox",
+        "SELECT no, mailbox_no, entry, state FROM outbox WHERE id = ?1",
+        params![id.bytes()],
+        |row| {
+            let mut entry: OutboxEntry = row.json(2)?;
+            entry.state = row.json(3)?;
+            Ok((row.get::<i64>(0)?, row.get::<i64>(1)?, entry))
+        },
+    )?
+    .ok_or_else(|| Failure::not_found("outbox entry"))?;
+    if let Some(lease) = lease
+        && schedule::check(write, lease)? != mailbox_no
+    {
+        return Err(Failure::invalid("the lease is for another mailbox"));
+    }
+    if &stored.state != from {
+        return Err(Failure::conflict("the email has moved on").with("state", stored.state.name()));
+    }
+    change(
+        write,
+        "UPDATE outbox SET state_name = ?2, state = ?3, not_before_ms = ?4, unreported = ?5 WHERE no = ?1",
+        params![
+            no,
+            to.name(),
+            json(to)?,
+            not_before(to),
+            stored.record.is_some() && is_told(to),
+        ],
+    )?;
+    if let (Some(alias), Some(record)) = (alias, stored.record) {
+        index::add_alias(write, record, alias)?;
+    }
+    Ok(())
+}
+
+pub(super) fn unreported(connection: &Connection, limit: u32) -> Outcome<Vec<OutboxEntry>> {
+    all(
+        connection,
+        "outbox",
+        "SELECT entry, state FROM outbox WHERE unreported = 1 ORDER BY no LIMIT ?1",
+        params![limit],
+        entry,
+    )
+}
+
+pub(super) fn mark_reported(write: &Write<'_>, told: &[(OutboxId, OutboxState)]) -> Outcome<()> {
+    for (id, state) in told {
+        let stored = one(
+            write,
+            "outbox",
+            "SELECT no, state FROM outbox WHERE id = ?1",
+            params![id.bytes()],
+            |row| Ok((row.get::<i64>(0)?, row.json::<OutboxState>(1)?)),
+        )?;
+        if let Some((no, stored)) = stored
+            && &stored == state
+        {
+            change(
+                write,
+                "UPDATE outbox SET unreported = 0 WHERE no = ?1",
+                params![no],
+            )?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn counts(connection: &Connection, mailbox: Option<MailboxId>) -> Outcome<LedgerCounts> {
+    let mailbox = mailbox
+        .map(|id| mailboxes::number(connection, id))
+        .transpose()?;
+    let rows = all(
+        connection,
+        "outbox",
+        "SELECT state_name, count(*) FROM outbox WHERE (?1 IS NULL OR mailbox_no = ?1) GROUP BY state_name",
+        params![mailbox],
+        |row| Ok((row.get::<String>(0)?, row.unsigned(1)?)),
+    )?;
+    Ok(rows.into_iter().collect())
+}
+
+pub(super) fn next_token_numbers(write: &Write<'_>, sender: PartyId) -> Outcome<TokenNumbers> {
+    one(
+        write,
+        "token_numbers",
+        "INSERT INTO token_numbers (party, counter) VALUES (?1, 1)
+         ON CONFLICT (party) DO UPDATE SET counter = counter + 1
+         RETURNING user_number, counter",
+        params![sender.bytes()],
+        |row| Ok(TokenNumbers::new(row.unsigned(0)?, row.unsigned(1)?)),
+    )?
+    .ok_or_else(|| Failure::not_found("sender"))
+}

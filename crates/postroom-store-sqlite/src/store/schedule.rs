@@ -1,0 +1,200 @@
+//! Due times and leases.
+
+use std::time::Duration;
+
+use postroom_core::{HolderId, MailboxId, Timestamp, Workload};
+use postroom_store::{CycleRecord, Due, Lease};
+use rusqlite::{Connection, params};
+
+use super::mailboxes;
+use crate::database::Write;
+use crate::failure::{Failure, Outcome};
+use crate::sql::{Id, all, change, int, json, one};
+
+pub(super) fn due(connection: &Connection, now: Timestamp, limit: u32) -> Outcome<Vec<Due>> {
+    all(
+        connection,
+        "workloads",
+        "SELECT mailboxes.id, mailboxes.profile, workloads.workload, workloads.next_due_ms
+         FROM workloads JOIN mailboxes ON mailboxes.no = workloads.mailbox_no
+         WHERE workloads.enabled = 1 AND workloads.next_due_ms IS NOT NULL
+           AND workloads.next_due_ms <= ?1 AND mailboxes.active = 1
+           AND (workloads.holder IS NULL OR workloads.lease_until_ms <= ?1)
+         ORDER BY workloads.next_due_ms, workloads.mailbox_no, workloads.workload LIMIT ?2",
+        params![now.as_millis(), limit],
+        |row| {
+            Ok(Due::new(
+                row.id(0)?,
+                row.maybe_id(1)?,
+                row.word(2)?,
+                row.time(3)?,
+            ))
+        },
+    )
+}
+
+pub(super) fn next_due(connection: &Connection) -> Outcome<Option<Timestamp>> {
+    one(
+        connection,
+        "workloads",
+        "SELECT workloads.next_due_ms
+         FROM workloads JOIN mailboxes ON mailboxes.no = workloads.mailbox_no
+         WHERE workloads.enabled = 1 AND workloads.next_due_ms IS NOT NULL AND mailboxes.active = 1
+         ORDER BY workloads.next_due_ms LIMIT 1",
+        [],
+        |row| row.time(0),
+    )
+}
+
+pub(super) fn set_due(
+    write: &Write<'_>,
+    mailbox: MailboxId,
+    workload: Workload,
+    at: Timestamp,
+) -> Outcome<()> {
+    change(
+        write,
+        "UPDATE workloads SET next_due_ms = ?3 WHERE mailbox_no = ?1 AND workload = ?2",
+        params![
+            mailboxes::number(write, mailbox)?,
+            workload.as_str(),
+            at.as_millis()
+        ],
+    )?;
+    Ok(())
+}
+
+/// The lease as its row has it: holder, fence, end.
+fn current(
+    connection: &Connection,
+    mailbox_no: i64,
+    workload: Workload,
+) -> Outcome<(Option<HolderId>, u64, Timestamp)> {
+    one(
+        connection,
+        "workloads",
+        "SELECT holder, fence, lease_until_ms FROM workloads WHERE mailbox_no = ?1 AND workload = ?2",
+        params![mailbox_no, workload.as_str()],
+        |row| Ok((row.maybe_id(0)?, row.unsigned(1)?, row.time(2)?)),
+    )?
+    .ok_or_else(|| Failure::not_found("workload"))
+}
+
+fn write_lease(write: &Write<'_>, mailbox_no: i64, lease: &Lease) -> Outcome<()> {
+    change(
+        write,
+        "UPDATE workloads SET holder = ?3, fence = ?4, lease_until_ms = ?5
+         WHERE mailbox_no = ?1 AND workload = ?2",
+        params![
+            mailbox_no,
+            lease.workload.as_str(),
+            lease.holder.bytes(),
+            int(lease.fence),
+            lease.expires_at.as_millis(),
+        ],
+    )?;
+    Ok(())
+}
+
+pub(super) fn acquire(
+    write: &Write<'_>,
+    mailbox: MailboxId,
+    workload: Workload,
+    holder: HolderId,
+    now: Timestamp,
+    duration: Duration,
+) -> Outcome<Option<Lease>> {
+    let no = mailboxes::number(write, mailbox)?;
+    let (held_by, fence, until) = current(write, no, workload)?;
+    if held_by.is_some() && until > now {
+        return Ok(None);
+    }
+    let lease = Lease::new(
+        mailbox,
+        workload,
+        holder,
+        fence.saturating_add(1),
+        now.plus(duration),
+    );
+    write_lease(write, no, &lease)?;
+    Ok(Some(lease))
+}
+
+pub(super) fn renew(
+    write: &Write<'_>,
+    lease: &Lease,
+    now: Timestamp,
+    duration: Duration,
+) -> Outcome<Lease> {
+    let no = check(write, lease)?;
+    let mut renewed = lease.clone();
+    renewed.expires_at = now.plus(duration);
+    write_lease(write, no, &renewed)?;
+    Ok(renewed)
+}
+
+pub(super) fn release(write: &Write<'_>, lease: &Lease) -> Outcome<()> {
+    let Ok(no) = mailboxes::number(write, lease.mailbox) else {
+        return Ok(());
+    };
+    change(
+        write,
+        "UPDATE workloads SET holder = NULL, lease_until_ms = 0
+         WHERE mailbox_no = ?1 AND workload = ?2 AND holder = ?3 AND fence = ?4",
+        params![
+            no,
+            lease.workload.as_str(),
+            lease.holder.bytes(),
+            int(lease.fence)
+        ],
+    )?;
+    Ok(())
+}
+
+/// Whether a lease is the current one; answers the number of its mailbox's row.
+///
+/// The fence decides, not the time: who is late but was not replaced still holds it.
+pub(super) fn check(connection: &Connection, lease: &Lease) -> Outcome<i64> {
+    let no = mailboxes::number(connection, lease.mailbox)?;
+    let (holder, fence, _) = current(connection, no, lease.workload)?;
+    if holder == Some(lease.holder) && fence == lease.fence {
+        Ok(no)
+    } else {
+        Err(Failure::lease_lost())
+    }
+}
+
+pub(super) fn record_cycle(write: &Write<'_>, lease: &Lease, cycle: &CycleRecord) -> Outcome<()> {
+    let no = check(write, lease)?;
+    if !cycle.enabled {
+        let disabled = change(
+            write,
+            "UPDATE workloads SET enabled = 0 WHERE mailbox_no = ?1 AND workload = ?2 AND enabled = 1",
+            params![no, lease.workload.as_str()],
+        )?;
+        if disabled > 0 {
+            // An administrator who has the mailbox open must see this before writing it back.
+            change(
+                write,
+                "UPDATE mailboxes SET revision = revision + 1 WHERE no = ?1",
+                params![no],
+            )?;
+        }
+    }
+    change(
+        write,
+        "UPDATE workloads SET health = ?3, next_due_ms = ?4, idle_cycles = ?5, last_started_ms = ?6,
+             last_succeeded_ms = coalesce(?7, last_succeeded_ms)
+         WHERE mailbox_no = ?1 AND workload = ?2",
+        params![
+            no,
+            lease.workload.as_str(),
+            json(&cycle.health)?,
+            cycle.next_due.map(Timestamp::as_millis),
+            cycle.idle_cycles,
+            cycle.started.as_millis(),
+            cycle.succeeded.map(Timestamp::as_millis),
+        ],
+    )?;
+    Ok(())
+}
