@@ -262,74 +262,81 @@ impl OutboxState {
     /// # Errors
     /// [`IllegalTransition`] where the event does not fit; the state is then unchanged.
     pub fn next(&self, event: &OutboxEvent) -> Result<Self, IllegalTransition> {
-        use {OutboxEvent as E, OutboxState as S};
+        use OutboxEvent as E;
         let illegal = || IllegalTransition {
             from: self.name(),
             event: event.name(),
         };
         match (self, event) {
-            (S::PendingSend { attempts, .. }, E::Stage) => Ok(S::Sending {
+            (Self::PendingSend { attempts, .. }, E::Stage) => Ok(Self::Sending {
                 attempt: attempts.saturating_add(1),
                 phase: SendPhase::Staging,
             }),
-            (S::PendingSend { attempts, .. }, E::Submit { staged }) => Ok(S::Sending {
+            (Self::PendingSend { attempts, .. }, E::Submit { staged }) => Ok(Self::Sending {
                 attempt: attempts.saturating_add(1),
                 phase: SendPhase::Submitting {
                     staged: staged.clone(),
                 },
             }),
             // Submitting again is for the same draft; the engine sees to that.
-            (S::Sending { attempt, .. }, E::Submit { staged }) => Ok(S::Sending {
+            (Self::Sending { attempt, .. }, E::Submit { staged }) => Ok(Self::Sending {
                 attempt: *attempt,
                 phase: SendPhase::Submitting {
                     staged: staged.clone(),
                 },
             }),
             (
-                S::Sending {
+                Self::Sending {
                     attempt,
                     phase: SendPhase::Staging,
                 },
                 E::Stage,
-            ) => Ok(S::Sending {
+            ) => Ok(Self::Sending {
                 attempt: *attempt,
                 phase: SendPhase::Staging,
             }),
-            (S::Sending { .. } | S::Unknown { .. }, E::Confirm { receipt, at }) => Ok(S::Sent {
-                receipt: receipt.clone(),
-                at: *at,
-            }),
-            (S::PendingSend { attempts, .. }, E::Retry { code, not_before }) => {
-                Ok(S::PendingSend {
+            (Self::Sending { .. } | Self::Unknown { .. }, E::Confirm { receipt, at }) => {
+                Ok(Self::Sent {
+                    receipt: receipt.clone(),
+                    at: *at,
+                })
+            }
+            (Self::PendingSend { attempts, .. }, E::Retry { code, not_before }) => {
+                Ok(Self::PendingSend {
                     attempts: *attempts,
                     not_before: *not_before,
                     last: Some(*code),
                 })
             }
-            (S::Sending { attempt, .. }, E::Retry { code, not_before }) => Ok(S::PendingSend {
-                attempts: *attempt,
-                not_before: *not_before,
-                last: Some(*code),
-            }),
-            (S::PendingSend { .. } | S::Sending { .. } | S::Unknown { .. }, E::Reject { code }) => {
-                Ok(S::Failed { code: *code })
+            (Self::Sending { attempt, .. }, E::Retry { code, not_before }) => {
+                Ok(Self::PendingSend {
+                    attempts: *attempt,
+                    not_before: *not_before,
+                    last: Some(*code),
+                })
             }
-            (S::Sending { .. }, E::Doubt { code, since }) => Ok(S::Unknown {
+            (
+                Self::PendingSend { .. } | Self::Sending { .. } | Self::Unknown { .. },
+                E::Reject { code },
+            ) => Ok(Self::Failed { code: *code }),
+            (Self::Sending { .. }, E::Doubt { code, since }) => Ok(Self::Unknown {
                 code: *code,
                 since: *since,
             }),
-            (S::Failed { .. } | S::Unknown { .. }, E::Resend { now }) => Ok(S::pending(*now)),
-            (S::PendingSend { .. }, E::Confirm { .. } | E::Doubt { .. } | E::Resend { .. })
-            | (S::Sending { .. }, E::Resend { .. })
+            (Self::Failed { .. } | Self::Unknown { .. }, E::Resend { now }) => {
+                Ok(Self::pending(*now))
+            }
+            (Self::PendingSend { .. }, E::Confirm { .. } | E::Doubt { .. } | E::Resend { .. })
+            | (Self::Sending { .. }, E::Resend { .. })
             | (
-                S::Sending {
+                Self::Sending {
                     phase: SendPhase::Submitting { .. },
                     ..
                 },
                 E::Stage,
             )
             | (
-                S::Sent { .. },
+                Self::Sent { .. },
                 E::Stage
                 | E::Submit { .. }
                 | E::Confirm { .. }
@@ -339,7 +346,7 @@ impl OutboxState {
                 | E::Resend { .. },
             )
             | (
-                S::Failed { .. },
+                Self::Failed { .. },
                 E::Stage
                 | E::Submit { .. }
                 | E::Confirm { .. }
@@ -348,7 +355,7 @@ impl OutboxState {
                 | E::Doubt { .. },
             )
             | (
-                S::Unknown { .. },
+                Self::Unknown { .. },
                 E::Stage | E::Submit { .. } | E::Retry { .. } | E::Doubt { .. },
             ) => Err(illegal()),
         }

@@ -335,7 +335,11 @@ enum Part<'a> {
 /// one part only.
 fn plan(email: &OutgoingEmail) -> Part<'_> {
     let mut bodies = Vec::new();
-    if let Some(text) = email.text.as_deref().or(email.html.is_none().then_some("")) {
+    if let Some(text) = email
+        .text
+        .as_deref()
+        .or_else(|| email.html.is_none().then_some(""))
+    {
         bodies.push(Part::Text {
             subtype: "plain",
             text,

@@ -65,29 +65,33 @@ pub(crate) fn split(block: &[u8]) -> Vec<Field<'_>> {
 /// Bytes that are not UTF-8 are read as Windows-1252: raw 8-bit headers come from old programs of
 /// western Europe more often than from anywhere else.
 pub(crate) fn unfold(value: &[u8], limit: usize) -> Vec<u8> {
+    let cut = value.len() > limit;
     let value = value.get(..limit).unwrap_or(value).trim_ascii();
     let mut line = Vec::with_capacity(value.len() + 1);
+    let mut after_break = false;
     for &byte in value {
         match byte {
-            b'\r' | b'\n' | b'\t' | 0 => {
-                if line.last() != Some(&b' ') {
+            b'\r' | b'\n' => {
+                if !after_break {
                     line.push(b' ');
                 }
+                after_break = true;
             }
-            // Where folding left a space already.
-            b' ' if line.last() == Some(&b' ') && matches!(line.len(), 0) => {}
-            _ => line.push(byte),
+            // The break became the space.
+            b' ' | b'\t' if after_break => {}
+            b'\t' | 0 => line.push(b' '),
+            _ => {
+                after_break = false;
+                line.push(byte);
+            }
         }
     }
-    if std::str::from_utf8(&line).is_err() {
-        // A cut may have gone through a character; that is no sign of another encoding.
-        let whole = match std::str::from_utf8(&line) {
-            Err(err) if err.error_len().is_none() => Some(err.valid_up_to()),
-            _ => None,
-        };
-        match whole {
-            Some(end) => line.truncate(end),
-            None => line = windows_1252(&line).into_bytes(),
+    if let Err(err) = std::str::from_utf8(&line) {
+        if cut && err.error_len().is_none() {
+            // The cut went through a character; that is no sign of another encoding.
+            line.truncate(err.valid_up_to());
+        } else {
+            line = outside_words_from_windows_1252(&line);
         }
     }
     defuse(&mut line);
@@ -95,22 +99,48 @@ pub(crate) fn unfold(value: &[u8], limit: usize) -> Vec<u8> {
     line
 }
 
-/// Takes the question mark out of encoded words that never end, where there are many: each would be
-/// read to the end of the field, in vain.
-fn defuse(line: &mut Vec<u8>) {
-    let mut broken = Vec::new();
+/// Where the encoded word that begins at `at` ends, its last `?=` included.
+fn encoded_word_end(line: &[u8], at: usize) -> Option<usize> {
+    let word = line.get(at..line.len().min(at + ENCODED_WORD_MAX))?;
+    let charset = memchr::memchr(b'?', word.get(2..)?)? + 2;
+    // One letter says how it is encoded.
+    if word.get(charset + 2) != Some(&b'?') {
+        return None;
+    }
+    let text = charset + 3;
+    memchr::memmem::find(word.get(text..)?, b"?=").map(|end| at + text + end + 2)
+}
+
+/// The line with raw 8-bit text read as Windows-1252. Encoded words stay as they are: their bytes
+/// belong to the charset that they name, even where somebody forgot to encode them.
+fn outside_words_from_windows_1252(line: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(line.len() + 16);
+    let mut from = 0;
     for at in memchr::memmem::find_iter(line, b"=?") {
-        let window_end = line.len().min(at + ENCODED_WORD_MAX);
-        let window = line.get(at + 2..window_end).unwrap_or_default();
-        if memchr::memmem::find(window, b"?=").is_none() {
-            broken.push(at + 1);
+        if at < from {
+            continue;
+        }
+        if let Some(end) = encoded_word_end(line, at) {
+            out.extend(windows_1252(line.get(from..at).unwrap_or_default()).into_bytes());
+            out.extend_from_slice(line.get(at..end).unwrap_or_default());
+            from = end;
         }
     }
+    out.extend(windows_1252(line.get(from..).unwrap_or_default()).into_bytes());
+    out
+}
+
+/// Takes the question mark out of encoded words that never end, where there are many: each would be
+/// read to the end of the field, in vain.
+fn defuse(line: &mut [u8]) {
+    let broken: Vec<_> = memchr::memmem::find_iter(line, b"=?")
+        .filter(|at| encoded_word_end(line, *at).is_none())
+        .collect();
     if broken.len() <= BROKEN_WORDS_MAX {
         return;
     }
     for at in broken {
-        if let Some(byte) = line.get_mut(at) {
+        if let Some(byte) = line.get_mut(at + 1) {
             *byte = b'_';
         }
     }
@@ -166,6 +196,10 @@ mod tests {
             ),
             (b" caf\xc3\xa9", "caf\u{e9}"),
             (b" caf\xe9", "caf\u{e9}"),
+            (
+                b" \xe9 =?iso-8859-1?q?Fr\xf6sche=21?= \xe9",
+                "\u{e9} Fr\u{f6}sche! \u{e9}",
+            ),
             (b" =?utf-8?q?a=0D=0ABcc=3A_x?=", "a  Bcc: x"),
             (b" =?unknown?q?open", "=?unknown?q?open"),
             (b"", ""),

@@ -256,12 +256,12 @@ fn identifiers(value: &[u8], count_max: usize, ids: &mut Vec<MessageId>) {
     let mut push = |text: &str| {
         // Folding inside an identifier leaves white space that was never part of it.
         let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-        if ids.len() < count_max {
-            if let Ok(id) = text.parse::<MessageId>() {
-                if !id.as_str().contains(['<', '>']) && ids.last() != Some(&id) {
-                    ids.push(id);
-                }
-            }
+        if ids.len() < count_max
+            && let Ok(id) = text.parse::<MessageId>()
+            && !id.as_str().contains(['<', '>'])
+            && ids.last() != Some(&id)
+        {
+            ids.push(id);
         }
     };
     if line.contains('<') {
@@ -307,12 +307,48 @@ fn conversation_index(value: &[u8]) -> Option<ConversationIndex> {
 }
 
 fn date(value: &[u8]) -> Option<Timestamp> {
-    let line = unfold(value, SHORT_BYTES_MAX);
-    let HeaderValue::DateTime(date) = MessageStream::new(&line).parse_date() else {
+    let line = with_whole_time(&unfold(value, SHORT_BYTES_MAX));
+    let HeaderValue::DateTime(mut date) = MessageStream::new(&line).parse_date() else {
         return None;
     };
-    // A year of two digits is read as RFC 5322 section 4.3 says; others must make sense.
-    (date.is_valid() && date.year >= 1900).then(|| Timestamp::from_seconds(date.to_timestamp()))
+    // Years of three digits, as RFC 5322 section 4.3 reads them.
+    if (100..=999).contains(&date.year) {
+        date.year += 1900;
+    }
+    // A leap second; the clock here has none.
+    date.second = date
+        .second
+        .min(if date.second == 60 { 59 } else { u8::MAX });
+    date.is_valid()
+        .then(|| Timestamp::from_seconds(date.to_timestamp()))
+}
+
+/// Puts in the seconds and the zone that RFC 5322 lets senders leave out, or that they forget: the
+/// field parser wants both.
+fn with_whole_time(line: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(line);
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut zone = None;
+    for word in text.split_whitespace() {
+        out.push_str(word);
+        let is_time = word.contains(':') && word.bytes().all(|b| b.is_ascii_digit() || b == b':');
+        if is_time && zone.is_none() {
+            zone = Some(false);
+            if word.matches(':').count() == 1 {
+                out.push_str(":00");
+            }
+        } else if zone == Some(false)
+            && word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '+' || c == '-')
+        {
+            zone = Some(true);
+        }
+        out.push(' ');
+    }
+    if zone == Some(false) {
+        out.push_str("+0000");
+    }
+    out.push('\n');
+    out.into_bytes()
 }
 
 #[cfg(test)]

@@ -211,11 +211,12 @@ fn leaf_text(
     let mut decoder = Decoder::new(leaf.content.encoding);
     decoder.push(&encoded, &mut bytes);
     decoder.finish(&mut bytes);
-    if bytes.len() > room || length > encoded_max {
+    let cut = bytes.len() > room || length > encoded_max;
+    if cut {
         *truncated = true;
         bytes.truncate(room);
     }
-    let mut text = decode_charset(&bytes, &leaf.content);
+    let mut text = decode_charset(&bytes, &leaf.content, cut);
     // Databases and terminals choke on it, and it says nothing.
     text.retain(|c| c != '\0');
     Ok(text)
@@ -241,7 +242,7 @@ fn read_range(raw: &RawMessage, range: &Range<u64>) -> Result<Vec<u8>, MimeError
     Ok(bytes)
 }
 
-fn decode_charset(bytes: &[u8], content: &Content) -> String {
+fn decode_charset(bytes: &[u8], content: &Content, cut: bool) -> String {
     let label = content.charset.as_deref().unwrap_or_default().trim();
     // Wrong labels are common, and bytes that are valid UTF-8 beyond ASCII are hardly anything else.
     let generic = label.is_empty()
@@ -258,7 +259,8 @@ fn decode_charset(bytes: &[u8], content: &Content) -> String {
         (None, Ok(text)) => text.to_owned(),
         // Cut within a character, or a few bad bytes in what says it is UTF-8.
         (None, Err(err))
-            if err.error_len().is_none() || label.to_ascii_lowercase().starts_with("utf") =>
+            if (cut && err.error_len().is_none())
+                || label.to_ascii_lowercase().starts_with("utf") =>
         {
             String::from_utf8_lossy(bytes).into_owned()
         }

@@ -188,7 +188,7 @@ struct Body {
 
 enum State {
     Header(Header),
-    Body(Body),
+    Body(Box<Body>),
     /// Before the first or after the last part of a multipart.
     Between,
     Done,
@@ -206,11 +206,12 @@ struct Scanner<'a> {
 
 impl Scanner<'_> {
     fn take(&mut self, piece: &Piece, bytes: &[u8]) {
-        if piece.starts_line && bytes.starts_with(b"--") {
-            if let Some((level, closes)) = self.boundary(bytes) {
-                self.reach_boundary(level, closes, piece.offset);
-                return;
-            }
+        if piece.starts_line
+            && bytes.starts_with(b"--")
+            && let Some((level, closes)) = self.boundary(bytes)
+        {
+            self.reach_boundary(level, closes, piece.offset);
+            return;
         }
         let after = piece.offset + u64::try_from(bytes.len()).unwrap_or_default();
         match &mut self.state {
@@ -337,14 +338,14 @@ impl Scanner<'_> {
             self.structure.limited = true;
         }
         let encoding = content.encoding;
-        self.state = State::Body(Body {
+        self.state = State::Body(Box::new(Body {
             index,
             content,
             start: offset,
             decoder: Decoder::new(encoding),
             counter: Counter::default(),
             held: Vec::new(),
-        });
+        }));
     }
 
     /// Whatever part is being read ends before `offset`.
@@ -431,7 +432,7 @@ fn content(block: &[u8], in_digest: bool) -> Content {
     let mut disposition_name = None;
     for field in split(block) {
         if field.is("Content-Type") && content.media_type.is_empty() {
-            let line = unfold(field.value, MIME_FIELD_BYTES_MAX);
+            let line = with_semicolon(unfold(field.value, MIME_FIELD_BYTES_MAX));
             if let HeaderValue::ContentType(parsed) = MessageStream::new(&line).parse_content_type()
             {
                 content.media_type = match parsed.subtype() {
@@ -479,6 +480,22 @@ fn content(block: &[u8], in_digest: bool) -> Content {
         };
     }
     content
+}
+
+/// Puts in the semicolon that some senders forget between media type and parameters.
+fn with_semicolon(mut line: Vec<u8>) -> Vec<u8> {
+    let blank = line
+        .iter()
+        .position(u8::is_ascii_whitespace)
+        .unwrap_or_default();
+    let rest = line.get(blank..).unwrap_or_default().trim_ascii();
+    let head_has_type = line
+        .get(..blank)
+        .is_some_and(|head| head.contains(&b'/') && !head.contains(&b';'));
+    if head_has_type && !rest.is_empty() && !rest.starts_with(b";") && !rest.starts_with(b"/") {
+        line.insert(blank, b';');
+    }
+    line
 }
 
 #[cfg(test)]

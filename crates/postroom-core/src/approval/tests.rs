@@ -206,11 +206,13 @@ fn the_privilege_is_needed_beside_the_roles_and_the_refusal_names_what_is_missin
     );
 }
 
-/// A case of the gate: what differs from a workload that passes, and the answer for processing and
-/// for a test.
+type Answer = Result<(), Code>;
+
+/// What differs from a workload that passes.
 type Change = fn(&mut Organization, &mut Mailbox, &mut ServerProfile);
 
-fn answers(change: Change, workload: Workload) -> (Result<(), Code>, Result<(), Code>) {
+/// The answers for processing and for a test.
+fn answers(change: Change, workload: Workload) -> (Answer, Answer) {
     let mut organization = Organization::new(
         OrganizationId::from_random([1; 16]),
         "o",
@@ -242,7 +244,7 @@ fn answers(change: Change, workload: Workload) -> (Result<(), Code>, Result<(), 
 
 #[test]
 fn the_gate_holds_for_every_condition() {
-    let cases: [(&str, Change, Result<(), Code>, Result<(), Code>); 14] = [
+    let cases: [(&str, Change, Answer, Answer); 14] = [
         ("all well", |_, _, _| {}, Ok(()), Ok(())),
         (
             "inactive",

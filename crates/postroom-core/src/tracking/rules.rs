@@ -34,10 +34,10 @@ impl CorrelationRules {
     /// # Errors
     /// The first field that cannot be used; `filter_keywords` where the expression does not compile.
     pub fn new(settings: CorrelationSettings) -> Result<Self, FieldError> {
-        if let Err(errors) = settings.token.validate() {
-            if let Some(first) = errors.into_iter().next() {
-                return Err(first);
-            }
+        if let Err(mut errors) = settings.token.validate()
+            && !errors.is_empty()
+        {
+            return Err(errors.swap_remove(0));
         }
         let cleaner =
             SubjectCleaner::new(&settings.smart_matching.filter_keywords, &settings.token)?;
