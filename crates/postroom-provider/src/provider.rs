@@ -64,7 +64,9 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
 /// # Contract
 /// - A batch gives one outcome per input, in input order; one bad item never fails the others.
 /// - Ids are opaque and compared byte by byte. A message that moves may get another id.
+/// - A batch of nothing gives nothing; one above [`Capabilities::mail_batch_max`] is `InvalidInput`.
 /// - A page may repeat what an earlier one told, and never skips.
+/// - Reading changes nothing on the server: nothing is marked as read.
 #[async_trait]
 pub trait MailSource: Send + Sync {
     /// All folders of the mailbox.
@@ -102,8 +104,9 @@ pub trait MailSource: Send + Sync {
     /// - It never restarts from zero by itself.
     ///
     /// # Errors
-    /// `CursorInvalid` where the server or provider does not know the cursor (any more): compare the
-    /// folder with what is known, starting from `None`. `NotFound` where the folder is gone.
+    /// `CursorInvalid` where the server or provider does not know the cursor (any more), or it is of
+    /// another folder: compare the folder with what is known, starting from `None`. `NotFound` where
+    /// the folder is gone.
     async fn changes(
         &self,
         ctx: &OpContext,
@@ -172,6 +175,8 @@ pub trait MailSource: Send + Sync {
 /// - An outcome that is not known is said to be unknown
 ///   ([`Retry::OutcomeUnknown`](crate::Retry::OutcomeUnknown)), never guessed.
 /// - Any other error of [`send`](Self::send) means that surely nothing was sent.
+/// - A submission without recipients, or above [`Capabilities::submit_size_max`] where that is
+///   known, is refused before a byte is sent (`InvalidInput`, `TooLarge`).
 #[async_trait]
 pub trait MailSubmitter: Send + Sync {
     /// Leaves the message on the server as a draft, stamped with its key; nobody receives anything.

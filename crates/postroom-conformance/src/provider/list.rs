@@ -118,6 +118,7 @@ macro_rules! __provider_checks {
                 blind_copies_stay_blind
                 a_spooled_message_arrives
                 nobody_is_no_recipient
+                a_message_above_the_limit_is_refused
                 staging_sends_nothing
                 a_draft_is_sent_once
                 sending_a_draft_again_sends_nothing

@@ -1,10 +1,6 @@
 //! The provider suite on the memory provider: sound, it passes; with a defect, the check for it
 //! fails.
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "helpers of tests may fail the test"
-)]
+#![expect(clippy::expect_used, reason = "helpers of tests may fail the test")]
 
 mod defects;
 mod fixture;

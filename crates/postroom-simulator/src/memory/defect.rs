@@ -109,6 +109,8 @@ pub enum Defect {
     ReadsMemoryOnly,
     /// Sends to nobody, and calls it a success.
     SendsToNobody,
+    /// Says that a message was sent which is larger than the server takes.
+    SwallowsTheTooLarge,
     /// Sends while it stages.
     StagesBySending,
     /// Sends a copy of the draft, which stays.
@@ -199,6 +201,7 @@ impl Defect {
         Self::NamesBlindCopies,
         Self::ReadsMemoryOnly,
         Self::SendsToNobody,
+        Self::SwallowsTheTooLarge,
         Self::StagesBySending,
         Self::LeavesTheDraft,
         Self::SendsBytesForMissingDraft,

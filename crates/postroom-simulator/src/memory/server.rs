@@ -15,6 +15,9 @@ use super::provider::MemoryProvider;
 use super::submitter;
 use crate::model::{AccountId, MailSystem};
 
+/// Largest message that the server takes (150 MiB), as large servers do.
+const MESSAGE_BYTES_MAX: u64 = 150 << 20;
+
 /// A mail server that is reached by function calls. Cheap to clone; clones are the same server.
 #[derive(Clone)]
 pub struct MemoryServer {
@@ -180,6 +183,7 @@ fn everything() -> Capabilities {
     capabilities.submit_staged = true;
     capabilities.submit_traceable = true;
     capabilities.submit_files_copy = true;
+    capabilities.submit_size_max = Some(MESSAGE_BYTES_MAX);
     capabilities
 }
 

@@ -1,9 +1,12 @@
 //! Sending: one visible delivery, blind copies, drafts.
 
-use std::io::Write as _;
+use std::io::{self, Read, Write as _};
+use std::sync::Arc;
 
+use postroom_core::RawMessage;
 use postroom_core::outbox::StagedSubmission;
-use postroom_provider::{ProviderError, Retry, Spool, Submission, WellKnownFolder};
+use postroom_core::raw::RawSource;
+use postroom_provider::{ErrorKind, ProviderError, Retry, Spool, Submission, WellKnownFolder};
 
 use crate::check::{CheckResult, Stop, ensure, ensure_eq};
 use crate::provider::case::Case;
@@ -116,6 +119,37 @@ pub(in crate::provider) async fn nobody_is_no_recipient(case: &Case<'_>) -> Chec
         Ok(copies) => ensure_eq!(copies, 0, "copies sent to the address in the header"),
         Err(Stop::Skipped(_)) => {}
         Err(failed) => return Err(failed),
+    }
+    Ok(())
+}
+
+/// Bytes that nobody holds: a message as large as it says, made while it is read.
+#[derive(Debug)]
+struct Endless(u64);
+
+impl RawSource for Endless {
+    fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(io::repeat(b'x').take(self.0)))
+    }
+}
+
+pub(in crate::provider) async fn a_message_above_the_limit_is_refused(
+    case: &Case<'_>,
+) -> CheckResult {
+    let submitter = case.submitter()?;
+    let Some(most) = case.capabilities().submit_size_max else {
+        return Err(Stop::skipped("the server's limit is not known"));
+    };
+    let mut submission = case.submission().await?;
+    let length = most.saturating_add(1);
+    submission.raw = RawMessage::new(Arc::new(Endless(length)), length);
+    let mut answers = vec![submitter.send(&case.ctx, &submission, None).await.err()];
+    if case.capabilities().submit_staged {
+        answers.push(submitter.stage(&case.ctx, &submission).await.err());
+    }
+    for answer in answers {
+        let kind = answer.map(|error| error.kind());
+        ensure_eq!(kind, Some(ErrorKind::TooLarge), "answer to {length} bytes");
     }
     Ok(())
 }
