@@ -116,6 +116,24 @@ fn a_code_block_says_its_language() {
 }
 
 #[test]
+fn rust_code_in_documents_is_compiled() {
+    let compiled = read("tests/src/lib.rs");
+    let findings: Vec<String> = files(&["md"])
+        .into_iter()
+        .filter(|path| {
+            read(path)
+                .lines()
+                .any(|line| line.trim().starts_with("```rust"))
+        })
+        .filter(|path| !compiled.contains(&format!("include_str!(\"../../{path}\")")))
+        .collect();
+    none(
+        &findings,
+        "include in tests/src/lib.rs as a documentation test:",
+    );
+}
+
+#[test]
 fn the_glossary_explains_the_words() {
     let mut meanings = BTreeMap::new();
     for row in table("docs/glossary.md", "glossary") {

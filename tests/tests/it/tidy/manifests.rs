@@ -1,6 +1,6 @@
 //! Every crate takes lints, versions and metadata from the workspace.
 
-use super::{from_top, name_of, none, read, workspace};
+use super::{files, from_top, name_of, none, read, workspace};
 
 /// Each package's manifest, as its path and its content.
 fn manifests() -> Vec<(String, toml::Table)> {
@@ -30,6 +30,25 @@ fn every_crate_takes_the_lints() {
         .map(|(path, _)| path)
         .collect();
     none(&findings, "without `[lints] workspace = true`:");
+}
+
+/// A crate's `clippy.toml` takes the place of the root's, whole: it must say the same and may add.
+#[test]
+fn a_crates_clippy_file_repeats_the_roots() {
+    let common: toml::Table = read("clippy.toml").parse().expect("clippy.toml is TOML");
+    let mut findings = Vec::new();
+    for path in files(&["toml"]) {
+        if !path.ends_with("/clippy.toml") {
+            continue;
+        }
+        let own: toml::Table = read(&path).parse().expect("clippy.toml is TOML");
+        for (key, value) in &common {
+            if own.get(key) != Some(value) {
+                findings.push(format!("{path}: {key} = {value}"));
+            }
+        }
+    }
+    none(&findings, "missing or different:");
 }
 
 #[test]
