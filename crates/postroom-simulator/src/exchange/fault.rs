@@ -61,6 +61,9 @@ pub enum Fault {
         /// Entries on a page.
         at_most: usize,
     },
+    /// A list is empty, does not advance, and yet says that there is more: seen from FindItem, and
+    /// clients looped on it for ever.
+    ContradictoryPaging,
     /// ErrorBatchProcessingStopped for all items of a batch after the first few.
     BatchStopped {
         /// How many items are still served.

@@ -338,7 +338,8 @@ fn message_value(call: &Call<'_>, item: &Item, name: &str, view: View) -> Option
         "ReplyTo" => list(name, &summary.reply_to, view),
         "ConversationIndex" => some_text(name, &summary.thread_index),
         "ConversationTopic" => some_text(name, conversation_topic(item)),
-        "InternetMessageId" => some_text(name, &summary.message_id),
+        // A draft shows none before it is sent, whatever its MIME said.
+        "InternetMessageId" if !item.draft => some_text(name, &summary.message_id),
         "References" => some_text(name, &summary.references),
         "IsRead" => flag(name, item.read),
         "ReceivedBy" | "ReceivedRepresenting" if !item.draft => single(name, Some(&owner), view),

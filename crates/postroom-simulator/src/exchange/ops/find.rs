@@ -9,6 +9,7 @@ use roxmltree::Node;
 use super::restriction::{Operand, Restriction};
 use crate::exchange::call::{Call, Outcome, child, required};
 use crate::exchange::code::Refusal;
+use crate::exchange::fault::Fault;
 use crate::exchange::path::Path;
 use crate::exchange::render;
 use crate::exchange::shape::{Shape, View};
@@ -29,6 +30,14 @@ pub(super) struct Page {
 
 impl Page {
     pub(super) fn cut(call: &Call<'_>, view: Option<Node<'_, '_>>, total: usize) -> Self {
+        if call.has_fault(&Fault::ContradictoryPaging) {
+            return Self {
+                first: 0,
+                count: 0,
+                total: total.max(1),
+                next: 0,
+            };
+        }
         let number = |name| {
             view.and_then(|view| view.attribute(name))
                 .and_then(|value| value.trim().parse::<usize>().ok())

@@ -288,3 +288,19 @@ fn too_many_at_once_are_throttled() {
     drop(first);
     world.ok(&find("inbox"));
 }
+
+#[test]
+fn a_list_can_contradict_itself() {
+    let (world, ..) = with_mail();
+    world
+        .exchange
+        .faults()
+        .add(FaultRule::new(Fault::ContradictoryPaging).times(1));
+    let reply = world.ok(&find("inbox"));
+    assert!(reply.all("ItemId").is_empty());
+    assert_eq!(
+        reply.attributes("RootFolder", "IncludesLastItemInRange"),
+        ["false"]
+    );
+    assert_eq!(reply.attributes("RootFolder", "IndexedPagingOffset"), ["0"]);
+}

@@ -89,6 +89,19 @@ fn a_stamped_draft_is_sent_once() {
 }
 
 #[test]
+fn a_draft_shows_no_message_id() {
+    let world = world();
+    let draft = world.create_draft("out", JO).item_id();
+    let more = r#"<t:AdditionalProperties><t:FieldURI FieldURI="message:InternetMessageId"/></t:AdditionalProperties>"#;
+    assert!(
+        world
+            .ok(&get_item(&draft, more))
+            .all("InternetMessageId")
+            .is_empty()
+    );
+}
+
+#[test]
 fn sending_needs_the_present_change_key() {
     let world = world();
     let draft = world.create_draft("out", JO);
