@@ -15,7 +15,10 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 
 /// The computer's clock: for servers that people talk to.
 #[derive(Debug, Clone, Copy, Default)]
-#[expect(clippy::exhaustive_structs, reason = "it has nothing to hold, and everybody makes one")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "it has nothing to hold, and everybody makes one"
+)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
