@@ -1,0 +1,49 @@
+//! How much the engine does at once.
+
+use std::time::Duration;
+
+/// How much the engine does at once. Every loop, queue and page has its bound here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Bounds {
+    /// Workloads that run at the same time, over all profiles (64).
+    pub active: usize,
+    /// Test & Enable jobs that run at the same time (4).
+    pub jobs: usize,
+    /// Due workloads that are looked at for one round of scheduling (4,096).
+    pub due_window: u32,
+    /// The store is asked for changes made elsewhere at most this often (1 s).
+    pub poll: Duration,
+    /// Changes asked for in one page of a folder (512).
+    pub page: u32,
+    /// Messages of one batch: headers, fetch and commit (50, less where the server says so).
+    pub batch: usize,
+    /// Bytes of one fetch, by the sizes that listings tell (8 MiB); one larger message goes alone.
+    pub batch_bytes: u64,
+    /// Messages that one incoming cycle works on before others get their turn (2,000).
+    pub messages_per_cycle: u64,
+    /// Emails that one outgoing cycle sends before others get their turn (100).
+    pub sends_per_cycle: u32,
+    /// Emails taken over from the application at once (100).
+    pub feed: u32,
+    /// Providers that are kept for the next cycle (2,000).
+    pub providers: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            active: 64,
+            jobs: 4,
+            due_window: 4096,
+            poll: Duration::from_secs(1),
+            page: 512,
+            batch: 50,
+            batch_bytes: 8 * 1024 * 1024,
+            messages_per_cycle: 2000,
+            sends_per_cycle: 100,
+            feed: 100,
+            providers: 2000,
+        }
+    }
+}

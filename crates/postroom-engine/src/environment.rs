@@ -1,0 +1,79 @@
+//! What every operation works with.
+
+use std::sync::Arc;
+
+use postroom_core::tracking::CorrelationRules;
+use postroom_core::{HolderId, Mailbox, MailboxId, Organization, ServerProfile, Timestamp};
+use postroom_provider::{OpContext, ProviderRegistry};
+use postroom_store::{Crm, Store};
+use tokio::sync::Notify;
+
+use crate::bounds::Bounds;
+use crate::error::{EngineError, Result};
+use crate::run::breakers::Breakers;
+use crate::run::providers::Providers;
+
+/// What every operation works with. Shared by the engine and by administration, so that a change
+/// made here wakes the scheduler at once.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) crm: Arc<dyn Crm>,
+    pub(crate) registry: ProviderRegistry,
+    pub(crate) ctx: OpContext,
+    pub(crate) holder: HolderId,
+    pub(crate) bounds: Bounds,
+    pub(crate) providers: Providers,
+    pub(crate) breakers: Breakers,
+    /// Something became due by a call in this process.
+    pub(crate) wake: Notify,
+}
+
+/// A mailbox with everything that decisions about it need, as it is now.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) organization: Organization,
+    pub(crate) rules: CorrelationRules,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) profile: Option<ServerProfile>,
+}
+
+impl Environment {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.ctx.clock.now()
+    }
+
+    pub(crate) fn bytes16(&self) -> [u8; 16] {
+        self.ctx.randomness.bytes16()
+    }
+
+    pub(crate) fn jitter(&self) -> u32 {
+        u32::try_from(self.ctx.randomness.number() >> 32).unwrap_or_default()
+    }
+
+    pub(crate) async fn load(&self, mailbox: MailboxId) -> Result<Loaded> {
+        let organization = self.store.organization().await?;
+        let rules = rules(&organization)?;
+        let mailbox = self
+            .store
+            .mailbox(mailbox)
+            .await?
+            .ok_or_else(|| EngineError::not_found("mailbox.load", "mailbox"))?;
+        let profile = match mailbox.profile {
+            Some(id) => self.store.profile(id).await?,
+            None => None,
+        };
+        Ok(Loaded {
+            organization,
+            rules,
+            mailbox,
+            profile,
+        })
+    }
+}
+
+/// The compiled correlation settings of an organization.
+pub(crate) fn rules(organization: &Organization) -> Result<CorrelationRules> {
+    CorrelationRules::new(organization.settings.correlation.clone())
+        .map_err(|field| EngineError::fields("organization.rules", &[field]))
+}

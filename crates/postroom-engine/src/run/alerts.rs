@@ -1,0 +1,57 @@
+//! Raises and closes alerts.
+
+use std::collections::BTreeMap;
+
+use postroom_core::alert::Incident;
+use postroom_core::catalogue::Level;
+use postroom_core::organization::AlertSettings;
+use postroom_core::{AlertId, Code};
+use postroom_store::IncidentPattern;
+
+use crate::environment::Environment;
+use crate::error::Result;
+use crate::plan::alerts::{About, alert, incident};
+
+/// Facts for an alert.
+pub(crate) fn detail(name: &str, value: impl Into<String>) -> BTreeMap<String, String> {
+    [(name.to_owned(), value.into())].into()
+}
+
+impl Environment {
+    /// Raises the alert of a condition, or counts it up.
+    pub(crate) async fn raise(
+        &self,
+        code: Code,
+        level: Level,
+        about: &About<'_>,
+        details: BTreeMap<String, String>,
+        settings: &AlertSettings,
+    ) -> Result<()> {
+        self.raise_incident(incident(code, about), level, about, details, settings)
+            .await
+    }
+
+    /// Raises the alert of an incident that needs telling apart, or counts it up.
+    pub(crate) async fn raise_incident(
+        &self,
+        incident: Incident,
+        level: Level,
+        about: &About<'_>,
+        details: BTreeMap<String, String>,
+        settings: &AlertSettings,
+    ) -> Result<()> {
+        let id = AlertId::from_random(self.bytes16());
+        let now = self.now();
+        if let Some(alert) = alert(id, incident, level, about, details, settings, now) {
+            self.store.raise_alert(&alert).await?;
+        }
+        Ok(())
+    }
+
+    /// Closes the alert of a condition: its cause is gone.
+    pub(crate) async fn close(&self, code: Code, about: &About<'_>) -> Result<()> {
+        let pattern = IncidentPattern::exactly(&incident(code, about));
+        self.store.close_alerts(&pattern, self.now()).await?;
+        Ok(())
+    }
+}

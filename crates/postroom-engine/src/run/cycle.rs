@@ -1,0 +1,390 @@
+//! One cycle of one workload: gate, lease, work, health, next due time.
+
+use std::time::Duration;
+
+use postroom_core::approval::{Purpose, gate};
+use postroom_core::catalogue::{Class, Level, Scope};
+use postroom_core::health::{AlertAction, CycleOutcome, Health, profile_outage};
+use postroom_core::profile::CredentialSource;
+use postroom_core::schedule::due_after_cycle;
+use postroom_core::{Code, Mailbox, ServerProfile, Timestamp, Workload};
+use postroom_provider::OpContext;
+use postroom_store::{CycleRecord, Due, LEASE_DURATION, Lease, MailboxFilter, Page};
+use tracing::{Instrument as _, debug, warn};
+
+use crate::environment::{Environment, Loaded};
+use crate::error::Result;
+use crate::plan::alerts::About;
+use crate::plan::failure::{CycleFailure, CycleStop};
+use crate::run::alerts::detail;
+use crate::run::breakers::Admission;
+use crate::run::{incoming, outgoing};
+
+/// How long a workload whose gate is closed is left alone. Opening the gate makes it due at once.
+const GATE_PAUSE: Duration = Duration::from_secs(5 * 60);
+/// A lease with less than this left is renewed before the next request.
+const LEASE_MARGIN: Duration = Duration::from_secs(105);
+/// A workload that failed within this time counts towards an outage of its profile. Source: seed 000.
+const OUTAGE_WINDOW: Duration = Duration::from_secs(60 * 60);
+
+/// What a cycle works with.
+#[derive(Debug)]
+pub(crate) struct Cycle<'a> {
+    pub(crate) environment: &'a Environment,
+    pub(crate) ctx: &'a OpContext,
+    pub(crate) loaded: &'a Loaded,
+    pub(crate) profile: &'a ServerProfile,
+    pub(crate) lease: Lease,
+}
+
+/// What a cycle that was not stopped leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CycleEnd {
+    /// Whether there was anything to do.
+    pub(crate) found: bool,
+    /// Whether there is more to do right away.
+    pub(crate) unfinished: bool,
+    /// When something that was put off may be tried again.
+    pub(crate) again_at: Option<Timestamp>,
+}
+
+/// How a cycle went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ran {
+    /// It succeeded.
+    Succeeded,
+    /// It failed as a whole.
+    Failed,
+    /// There was none: leased by another, paused, behind a closed gate, or stopped.
+    Not,
+}
+
+impl Cycle<'_> {
+    pub(crate) const fn mailbox(&self) -> &Mailbox {
+        &self.loaded.mailbox
+    }
+
+    /// The context of one request: the profile's time limit.
+    pub(crate) fn op(&self) -> OpContext {
+        self.ctx.within(self.profile.request_timeout)
+    }
+
+    /// The context of a request that must not be abandoned half way when the engine stops: its
+    /// outcome would be unknown.
+    pub(crate) fn uncancelled_op(&self) -> OpContext {
+        self.op()
+            .with_cancellation(tokio_util::sync::CancellationToken::new())
+    }
+
+    pub(crate) fn about(&self) -> About<'_> {
+        About {
+            mailbox: Some(&self.loaded.mailbox),
+            profile: Some(self.profile),
+            workload: Some(self.lease.workload),
+            record: None,
+        }
+    }
+
+    /// Holds on to the lease, and notices that the engine is stopping.
+    pub(crate) async fn checkpoint(&mut self) -> Result<(), CycleStop> {
+        if self.ctx.cancellation.is_cancelled() {
+            return Err(CycleStop::Cancelled);
+        }
+        let now = self.environment.now();
+        if self.lease.expires_at.since(now) < LEASE_MARGIN {
+            let store = &self.environment.store;
+            self.lease = store.renew_lease(&self.lease, now, LEASE_DURATION).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs a cycle of a due workload.
+pub(crate) async fn run(environment: &Environment, ctx: &OpContext, due: &Due) -> Result<Ran> {
+    let span = tracing::info_span!("cycle", mailbox = %due.mailbox, workload = %due.workload);
+    run_leased(environment, ctx, due).instrument(span).await
+}
+
+async fn run_leased(environment: &Environment, ctx: &OpContext, due: &Due) -> Result<Ran> {
+    let store = &environment.store;
+    let now = environment.now();
+    let lease = store
+        .acquire_lease(
+            due.mailbox,
+            due.workload,
+            environment.holder,
+            now,
+            LEASE_DURATION,
+        )
+        .await?;
+    let Some(lease) = lease else {
+        return Ok(Ran::Not);
+    };
+    let result = run_gated(environment, ctx, lease.clone()).await;
+    let released = store.release_lease(&lease).await;
+    let ran = result?;
+    released?;
+    Ok(ran)
+}
+
+async fn run_gated(environment: &Environment, ctx: &OpContext, lease: Lease) -> Result<Ran> {
+    // Read under the lease: nobody else changes the workload's state now.
+    let loaded = environment.load(lease.mailbox).await?;
+    let workload = lease.workload;
+    let closed = gate(
+        &loaded.organization,
+        &loaded.mailbox,
+        loaded.profile.as_ref(),
+        workload,
+        Purpose::Process,
+    );
+    let profile = match (closed, &loaded.profile) {
+        (Ok(()), Some(profile)) => profile,
+        (Ok(()), None) => return behind_gate(environment, &loaded, &lease, Code::NoProfile).await,
+        (Err(code), _) => return behind_gate(environment, &loaded, &lease, code).await,
+    };
+    let started = environment.now();
+    if let Admission::Paused(until) = environment.breakers.admit(profile.id, started) {
+        environment
+            .store
+            .set_due(lease.mailbox, workload, until)
+            .await?;
+        return Ok(Ran::Not);
+    }
+    let mut cycle = Cycle {
+        environment,
+        ctx,
+        loaded: &loaded,
+        profile,
+        lease,
+    };
+    let result = match workload {
+        Workload::Incoming => Box::pin(incoming::run(&mut cycle)).await,
+        Workload::Outgoing => Box::pin(outgoing::run(&mut cycle)).await,
+        Workload::Items => Err(CycleFailure::new(
+            Code::MethodNotSupported,
+            "appointments, contacts and tasks are not synchronized yet",
+        )
+        .into()),
+    };
+    match result {
+        Ok(end) => succeeded(&cycle, started, end).await,
+        Err(CycleStop::Failed(failure)) => failed(&cycle, started, failure).await,
+        Err(stop @ (CycleStop::Cancelled | CycleStop::LeaseLost)) => {
+            debug!(?stop, "the cycle was stopped");
+            environment.breakers.undecided(profile.id);
+            Ok(Ran::Not)
+        }
+    }
+}
+
+/// A closed gate pauses and says so; what opens it makes the workload due at once.
+async fn behind_gate(
+    environment: &Environment,
+    loaded: &Loaded,
+    lease: &Lease,
+    code: Code,
+) -> Result<Ran> {
+    let now = environment.now();
+    let about = About {
+        mailbox: Some(&loaded.mailbox),
+        profile: loaded.profile.as_ref(),
+        workload: Some(lease.workload),
+        record: None,
+    };
+    if matches!(code, Code::NotApproved | Code::NoProfile | Code::NoAddress) {
+        let settings = &loaded.organization.settings.alerts;
+        environment
+            .raise(code, code.spec().level, &about, Default::default(), settings)
+            .await?;
+    }
+    environment
+        .store
+        .set_due(lease.mailbox, lease.workload, now.plus(GATE_PAUSE))
+        .await?;
+    Ok(Ran::Not)
+}
+
+async fn succeeded(cycle: &Cycle<'_>, started: Timestamp, end: CycleEnd) -> Result<Ran> {
+    let environment = cycle.environment;
+    let state = cycle.mailbox().workload(cycle.lease.workload);
+    let settings = &cycle.loaded.organization.settings;
+    let ended = environment.now();
+    let change = state.health.after(
+        CycleOutcome::Succeeded,
+        &settings.health,
+        ended,
+        environment.jitter(),
+    );
+    let mut after = state.clone();
+    after.idle_cycles = if end.found {
+        0
+    } else {
+        state.idle_cycles.saturating_add(1)
+    };
+    let due = due_after_cycle(
+        &after,
+        &change,
+        cycle.profile,
+        settings.idle_interval_max,
+        end.unfinished,
+        ended,
+    );
+    let next = match (due.at, end.again_at) {
+        (Some(at), Some(again)) => at.min(again.max(ended)),
+        (at, again) => at.or(again).unwrap_or(ended),
+    };
+    let record = CycleRecord::succeeded(started, ended, next, after.idle_cycles);
+    environment.store.record_cycle(&cycle.lease, &record).await?;
+    carry_out(cycle, &change.alerts, String::new()).await?;
+    if let Some(code) = environment.breakers.succeeded(cycle.profile.id) {
+        environment.close(code, &cycle.about()).await?;
+    }
+    if state.health != Health::Healthy {
+        profile_recovers(cycle).await?;
+    }
+    Ok(Ran::Succeeded)
+}
+
+async fn failed(cycle: &Cycle<'_>, started: Timestamp, failure: CycleFailure) -> Result<Ran> {
+    let environment = cycle.environment;
+    let CycleFailure {
+        code,
+        retry_after,
+        text,
+    } = failure;
+    warn!(%code, error = %text, "the cycle failed");
+    let state = cycle.mailbox().workload(cycle.lease.workload);
+    let settings = &cycle.loaded.organization.settings;
+    let ended = environment.now();
+    // What concerns messages only does not end cycles; where it did, it is tried again.
+    let effective = match code.spec().class {
+        Class::Transient | Class::Permanent => code,
+        Class::Item | Class::Event => Code::ServerFault,
+    };
+    // The store's own trouble is nobody's fault here, and cannot be written down anyway.
+    let change = state.health.after(
+        CycleOutcome::Failed {
+            code: effective,
+            retry_after,
+        },
+        &settings.health,
+        ended,
+        environment.jitter(),
+    );
+    let due = due_after_cycle(
+        state,
+        &change,
+        cycle.profile,
+        settings.idle_interval_max,
+        false,
+        ended,
+    );
+    let mut record = CycleRecord::succeeded(started, ended, ended, state.idle_cycles);
+    record.succeeded = None;
+    record.next_due = due.at;
+    record.enabled = !matches!(change.health, Health::Disabled { .. });
+    record.health = change.health;
+    environment.store.record_cycle(&cycle.lease, &record).await?;
+    environment.providers.forget(cycle.lease.mailbox);
+    if pauses_profile(effective, cycle.profile) {
+        let policy = &settings.health;
+        let id = cycle.profile.id;
+        environment
+            .breakers
+            .failed(id, effective, retry_after, policy, ended);
+    } else {
+        environment.breakers.undecided(cycle.profile.id);
+    }
+    carry_out(cycle, &change.alerts, text).await?;
+    profile_fails(cycle, effective).await?;
+    Ok(Ran::Failed)
+}
+
+/// Whether a failure means that the profile's server is in trouble for everybody.
+fn pauses_profile(code: Code, profile: &ServerProfile) -> bool {
+    let spec = code.spec();
+    let whole = spec.class == Class::Transient && spec.scope == Scope::Profile;
+    // Servers throttle the account that signs in: with accounts of their own, others go on.
+    let own_account = profile.incoming.credentials == CredentialSource::Mailbox;
+    whole && !(code == Code::ServerBusy && own_account)
+}
+
+async fn carry_out(cycle: &Cycle<'_>, actions: &[AlertAction], text: String) -> Result<()> {
+    let environment = cycle.environment;
+    let settings = &cycle.loaded.organization.settings.alerts;
+    for action in actions {
+        match action {
+            AlertAction::Raise { code, level } => {
+                let details = detail("error", text.clone());
+                environment
+                    .raise(*code, *level, &cycle.about(), details, settings)
+                    .await?;
+            }
+            AlertAction::Close { code } => environment.close(*code, &cycle.about()).await?,
+        }
+    }
+    Ok(())
+}
+
+/// How many mailboxes a profile has, and how many of them got into trouble within the last hour.
+async fn trouble(cycle: &Cycle<'_>) -> Result<(usize, usize)> {
+    let now = cycle.environment.now();
+    let mut filter = MailboxFilter::default();
+    filter.profile = Some(cycle.profile.id);
+    filter.active = Some(true);
+    let mailboxes = cycle
+        .environment
+        .store
+        .mailboxes(&filter, Page::first(10_000))
+        .await?;
+    let recent = |health: &Health| match health {
+        Health::Healthy => false,
+        Health::Retrying { since, .. }
+        | Health::Failing { since, .. }
+        | Health::Disabled { since, .. } => now.since(*since) <= OUTAGE_WINDOW,
+    };
+    let failing = mailboxes
+        .iter()
+        .filter(|mailbox| {
+            Workload::ALL
+                .into_iter()
+                .any(|workload| recent(&mailbox.workload(workload).health))
+        })
+        .count();
+    Ok((mailboxes.len(), failing))
+}
+
+/// One alert to the profile's owner where more than half of its mailboxes fail. A profile with a
+/// single mailbox has that mailbox's own alert.
+async fn profile_fails(cycle: &Cycle<'_>, code: Code) -> Result<()> {
+    let (mailboxes, failing) = trouble(cycle).await?;
+    if mailboxes < 2 || !profile_outage(mailboxes, failing) {
+        return Ok(());
+    }
+    let mut details = detail("cause", code.as_str());
+    details.insert("mailboxes".to_owned(), mailboxes.to_string());
+    details.insert("failing".to_owned(), failing.to_string());
+    let settings = &cycle.loaded.organization.settings.alerts;
+    cycle
+        .environment
+        .raise(
+            Code::ProfileFailing,
+            Level::Error,
+            &cycle.about(),
+            details,
+            settings,
+        )
+        .await
+}
+
+async fn profile_recovers(cycle: &Cycle<'_>) -> Result<()> {
+    let (mailboxes, failing) = trouble(cycle).await?;
+    if profile_outage(mailboxes, failing) {
+        return Ok(());
+    }
+    cycle
+        .environment
+        .close(Code::ProfileFailing, &cycle.about())
+        .await
+}

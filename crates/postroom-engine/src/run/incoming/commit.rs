@@ -1,0 +1,267 @@
+//! The second half of a batch: parse, record, settle.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use postroom_core::email::Email;
+use postroom_core::ledger::{LedgerEvent, LedgerState};
+use postroom_core::{Code, LedgerId, RecordId};
+use postroom_mime::ParseLimits;
+use postroom_store::{EmailWrite, RecordedEmail, Settlement, StoreError};
+
+use crate::plan::failure::{CycleStop, crm_failure, item_retry_at};
+use crate::plan::incoming::{failed, is_last, placeholder};
+use crate::run::cycle::Cycle;
+
+use super::Reading;
+use super::aftermath::{Quarantined, aftermath};
+use super::prepare::{Batch, FailedItem, Tracked, raw_of};
+
+/// The records that messages became, by the placeholder that others saw them under.
+pub(super) type Records = BTreeMap<RecordId, RecordId>;
+
+/// Records a batch and settles all of its rows; answers the records that it made or met.
+pub(super) async fn commit(
+    cycle: &Cycle<'_>,
+    reading: &Reading<'_>,
+    mut batch: Batch,
+) -> Result<Records, CycleStop> {
+    let settings = &cycle.loaded.organization.settings;
+    let mut limits = ParseLimits::default();
+    limits.message_bytes_max = settings.message_bytes_max;
+    let mut parsed = Vec::with_capacity(batch.tracked.len());
+    for tracked in std::mem::take(&mut batch.tracked) {
+        match postroom_mime::parse(&tracked.raw, &limits) {
+            Ok(mut email) => {
+                email.defects.extend(tracked.defects.iter().cloned());
+                email.defects.sort();
+                email.defects.dedup();
+                parsed.push((tracked, email));
+            }
+            Err(error) => batch.failed.push(FailedItem {
+                entry: tracked.entry,
+                code: error.code(),
+                identity: Some(tracked.identity),
+                raw: Some(tracked.raw),
+            }),
+        }
+    }
+    let mut recording = Recording {
+        cycle,
+        known: &reading.records,
+        made: Records::new(),
+        own: parsed
+            .iter()
+            .map(|(tracked, _)| placeholder(tracked.entry.id))
+            .collect(),
+        settlements: std::mem::take(&mut batch.settlements),
+        failed: std::mem::take(&mut batch.failed),
+        delivered: Vec::new(),
+    };
+    recording.record(parsed).await?;
+    recording.join(batch);
+    let quarantined = recording.quarantine(reading).await?;
+    let Recording {
+        made,
+        settlements,
+        delivered,
+        ..
+    } = recording;
+    if !settlements.is_empty() {
+        let store = &cycle.environment.store;
+        store.settle(&cycle.lease, &settlements).await?;
+    }
+    aftermath(cycle, reading, &delivered, quarantined).await?;
+    Ok(made)
+}
+
+struct Recording<'a, 'c> {
+    cycle: &'a Cycle<'c>,
+    /// Records of earlier batches of this cycle.
+    known: &'a Records,
+    /// Records of this batch.
+    made: Records,
+    /// Placeholders of this batch whose record is not made yet.
+    own: BTreeSet<RecordId>,
+    settlements: Vec<Settlement>,
+    failed: Vec<FailedItem>,
+    delivered: Vec<postroom_core::ledger::LedgerEntry>,
+}
+
+impl Recording<'_, '_> {
+    /// The record behind an id that may be a placeholder: `None` where it is one whose record was
+    /// not made.
+    fn resolve(&self, id: RecordId) -> Option<RecordId> {
+        if let Some(record) = self.made.get(&id).or_else(|| self.known.get(&id)) {
+            return Some(*record);
+        }
+        (!self.own.contains(&id)).then_some(id)
+    }
+
+    /// Records messages, those first that others of the batch answer.
+    async fn record(&mut self, parsed: Vec<(Tracked, Email)>) -> Result<(), CycleStop> {
+        let mut waiting = parsed;
+        // Each wave makes at least one record or gives one up, so there are at most as many.
+        while !waiting.is_empty() {
+            let (ready, later): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(tracked, _)| {
+                let matched = tracked.decision.correlation.matched;
+                matched.is_none_or(|matched| self.resolve(matched.email).is_some())
+            });
+            if ready.is_empty() {
+                // What they answer could not be recorded: they are decided about anew.
+                for (tracked, _) in later {
+                    self.postpone(tracked.entry.id);
+                }
+                break;
+            }
+            self.record_wave(ready).await?;
+            waiting = later;
+        }
+        Ok(())
+    }
+
+    async fn record_wave(&mut self, wave: Vec<(Tracked, Email)>) -> Result<(), CycleStop> {
+        let mut tracked = Vec::with_capacity(wave.len());
+        let mut writes = Vec::with_capacity(wave.len());
+        for (mut one, email) in wave {
+            if let Some(matched) = &mut one.decision.correlation.matched {
+                if let Some(record) = self.resolve(matched.email) {
+                    matched.email = record;
+                }
+            }
+            writes.push(write(self.cycle, &one, email));
+            tracked.push(one);
+        }
+        let crm = &self.cycle.environment.crm;
+        let outcomes = crm
+            .record_emails(&writes)
+            .await
+            .map_err(|error| crm_failure(&error))?;
+        drop(writes);
+        if outcomes.len() != tracked.len() {
+            let error = StoreError::new(
+                postroom_store::ErrorKind::Internal,
+                Code::Internal,
+                "crm.record_emails",
+            );
+            return Err(crm_failure(&error));
+        }
+        let mut unavailable = None;
+        for (one, outcome) in tracked.into_iter().zip(outcomes) {
+            match outcome {
+                Ok(recorded) => self.deliver(one, recorded),
+                Err(error) if error.kind() == postroom_store::ErrorKind::Unavailable => {
+                    // Nothing is counted against the message; the row stays as it is.
+                    unavailable.get_or_insert(error);
+                }
+                Err(error) => self.failed.push(FailedItem {
+                    entry: one.entry,
+                    code: match error.kind() {
+                        postroom_store::ErrorKind::Rejected => Code::CrmRejected,
+                        _ => error.code(),
+                    },
+                    identity: Some(one.identity),
+                    raw: Some(one.raw),
+                }),
+            }
+        }
+        match unavailable {
+            // What was recorded of this wave is met again by its key.
+            Some(error) => Err(crm_failure(&error)),
+            None => Ok(()),
+        }
+    }
+
+    fn deliver(&mut self, one: Tracked, recorded: RecordedEmail) {
+        let RecordedEmail {
+            record, created, ..
+        } = recorded;
+        self.made.insert(placeholder(one.entry.id), record);
+        let mut settlement = Settlement::new(one.entry.id, LedgerEvent::Deliver { record, created });
+        settlement.identity = Some(one.identity);
+        settlement.decision = Some(one.decision);
+        let mut index = one.index;
+        index.record = record;
+        settlement.index = Some((index, Some(one.identity.key())));
+        self.settlements.push(settlement);
+        self.delivered.push(one.entry);
+    }
+
+    /// Messages whose content is on record.
+    fn join(&mut self, batch: Batch) {
+        for (entry, identity, mut decision, record) in batch.joins {
+            let Some(record) = self.resolve(record) else {
+                self.postpone(entry.id);
+                continue;
+            };
+            decision.verdict = postroom_core::tracking::Verdict::Join { record };
+            let created = false;
+            let mut settlement = Settlement::new(entry.id, LedgerEvent::Deliver { record, created });
+            settlement.identity = Some(identity);
+            settlement.decision = Some(decision);
+            self.settlements.push(settlement);
+            self.delivered.push(entry);
+        }
+    }
+
+    fn postpone(&mut self, id: LedgerId) {
+        let event = LedgerEvent::Postpone {
+            code: Code::CrmRejected,
+            not_before: item_retry_at(0, self.cycle.environment.now()),
+        };
+        self.settlements.push(Settlement::new(id, event));
+    }
+
+    /// Counts the attempts that failed; the last one sets the message aside.
+    async fn quarantine(&mut self, reading: &Reading<'_>) -> Result<Vec<Quarantined>, CycleStop> {
+        let now = self.cycle.environment.now();
+        let attempts_max = self.cycle.loaded.organization.settings.item_attempts_max;
+        let mut quarantined = Vec::new();
+        for item in std::mem::take(&mut self.failed) {
+            let attempts = match item.entry.state {
+                LedgerState::Pending { attempts, .. } => attempts,
+                _ => 0,
+            };
+            let last = is_last(attempts, attempts_max);
+            let raw = match item.raw {
+                None if last => raw_of(self.cycle, reading, &item.entry).await,
+                raw => raw,
+            };
+            let event = failed(&item.entry, item.code, attempts_max, raw.is_some(), now);
+            let mut settlement = Settlement::new(item.entry.id, event);
+            settlement.identity = item.identity;
+            settlement.raw = raw.filter(|_| last);
+            self.settlements.push(settlement);
+            if last {
+                let one = Quarantined {
+                    entry: item.entry,
+                    code: item.code,
+                };
+                one.alert(self.cycle).await?;
+                quarantined.push(one);
+            }
+        }
+        Ok(quarantined)
+    }
+}
+
+fn write(cycle: &Cycle<'_>, tracked: &Tracked, email: Email) -> EmailWrite {
+    let mut write = EmailWrite::incoming(
+        tracked.identity.key(),
+        email,
+        tracked.raw.clone(),
+        tracked.received_at,
+        cycle.mailbox().id,
+    );
+    if let postroom_core::tracking::Verdict::Track { accepting, .. } = tracked.decision.verdict {
+        write.accepting = accepting;
+    }
+    write.owner = tracked.owner;
+    write.parties.clone_from(&tracked.parties);
+    write.queues.clone_from(&tracked.queues);
+    if let Some(matched) = tracked.decision.correlation.matched {
+        write.regarding = matched.regarding;
+        write.correlated = Some((matched.email, matched.method));
+        write.parent = matched.parent.then_some(matched.email);
+    }
+    write
+}

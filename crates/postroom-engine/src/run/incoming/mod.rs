@@ -1,0 +1,220 @@
+//! The incoming cycle of a mailbox: list, decide, fetch what is tracked, record, settle.
+//!
+//! Two batches are in hand at a time: while one is parsed and committed, the next one is decided
+//! about and fetched. The second sees what the first is about to record (see
+//! [`crate::plan::incoming::Provisional`]), so that the order of messages decides as if they came
+//! one by one.
+
+mod aftermath;
+mod commit;
+mod isolate;
+mod prepare;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use postroom_core::ledger::{FolderId, LedgerEntry};
+use postroom_core::{Code, LedgerId, RecordId, Timestamp};
+use postroom_provider::{ErrorKind, MailChange, MailSource, PageLimit, WellKnownFolder};
+use postroom_store::PageRecord;
+use tracing::info;
+
+use crate::plan::failure::{CycleFailure, CycleStop};
+use crate::run::cycle::{Cycle, CycleEnd};
+use crate::run::providers::Direction;
+
+use commit::commit;
+use prepare::{Batch, prepare};
+
+/// Pages without anything to work on that one cycle reads at most.
+const PAGES_MAX: u32 = 2000;
+
+/// Runs the incoming cycle.
+pub(crate) async fn run(cycle: &mut Cycle<'_>) -> Result<CycleEnd, CycleStop> {
+    let environment = cycle.environment;
+    let provider = environment
+        .provider(cycle.mailbox(), cycle.profile, Direction::Incoming)
+        .await?;
+    let Some(source) = provider.mail() else {
+        let failure = CycleFailure::new(Code::MethodNotSupported, "the provider cannot read mail");
+        return Err(failure.into());
+    };
+    let capabilities = provider.capabilities();
+    let inbox = inbox(cycle, source).await?;
+    let mut reading = Reading {
+        source,
+        folder: inbox,
+        batch_max: environment
+            .bounds
+            .batch
+            .min(capabilities.mail_batch_max)
+            .max(1),
+        page_max: environment.bounds.page.min(capabilities.mail_page_max),
+        can_move: capabilities.mail_move && capabilities.mail_create_folder,
+        records: BTreeMap::new(),
+        worked: 0,
+    };
+    let mut end = CycleEnd::default();
+    let mut relisted = false;
+    // What an earlier cycle left comes first.
+    reading.work(cycle).await?;
+    for _ in 0..PAGES_MAX {
+        cycle.checkpoint().await?;
+        let more = reading.list(cycle, &mut relisted, &mut end).await?;
+        reading.work(cycle).await?;
+        if !more {
+            end.found |= reading.worked > 0;
+            return Ok(end);
+        }
+        if reading.worked >= environment.bounds.messages_per_cycle {
+            break;
+        }
+    }
+    end.found = true;
+    end.unfinished = true;
+    Ok(end)
+}
+
+async fn inbox(cycle: &Cycle<'_>, source: &dyn MailSource) -> Result<FolderId, CycleStop> {
+    let mailbox = cycle.mailbox().id;
+    if let Some(inbox) = cycle.environment.providers.inbox(mailbox) {
+        return Ok(inbox);
+    }
+    let inbox = source
+        .find_folder(&cycle.op(), WellKnownFolder::Inbox)
+        .await?;
+    cycle.environment.providers.remember_inbox(mailbox, &inbox);
+    Ok(inbox)
+}
+
+/// A folder being read in this cycle.
+struct Reading<'a> {
+    source: &'a dyn MailSource,
+    folder: FolderId,
+    batch_max: usize,
+    page_max: u32,
+    can_move: bool,
+    /// The records that this cycle made, by the placeholder that later messages saw them under.
+    records: BTreeMap<RecordId, RecordId>,
+    worked: u64,
+}
+
+impl Reading<'_> {
+    /// Records the next page of the folder; answers whether more is waiting.
+    async fn list(
+        &mut self,
+        cycle: &Cycle<'_>,
+        relisted: &mut bool,
+        end: &mut CycleEnd,
+    ) -> Result<bool, CycleStop> {
+        let environment = cycle.environment;
+        let store = &environment.store;
+        let mailbox = cycle.mailbox().id;
+        let state = store.folder_state(mailbox, &self.folder).await?;
+        let limit = PageLimit::new(self.page_max);
+        let page = self
+            .source
+            .changes(&cycle.op(), &self.folder, state.cursor.as_ref(), limit)
+            .await;
+        let page = match page {
+            Err(error) if error.kind() == ErrorKind::CursorInvalid && !*relisted => {
+                // The folder is compared with the ledger, from the beginning; once a cycle.
+                info!("the server no longer knows the cursor; the folder is listed anew");
+                *relisted = true;
+                store.begin_relisting(&cycle.lease, &self.folder).await?;
+                return Ok(true);
+            }
+            page => page?,
+        };
+        let now = environment.now();
+        let mut listed = Vec::new();
+        let mut removed = Vec::new();
+        for change in page.changes {
+            match change {
+                MailChange::Present(listing) => {
+                    let id = LedgerId::from_random(environment.bytes16());
+                    let folder = self.folder.clone();
+                    let mut entry = LedgerEntry::listed(id, mailbox, folder, listing.id, now);
+                    entry.received_at = listing.received_at;
+                    entry.size = listing.size;
+                    listed.push(entry);
+                }
+                MailChange::Removed(id) => removed.push(id),
+            }
+        }
+        let folder = self.folder.clone();
+        let record = PageRecord::new(folder, listed, removed, page.cursor, !page.more);
+        let outcome = store.record_page(&cycle.lease, &record, now).await?;
+        end.found |= outcome.new > 0;
+        Ok(page.more)
+    }
+
+    /// Works on everything that is pending, batch by batch.
+    async fn work(&mut self, cycle: &mut Cycle<'_>) -> Result<(), CycleStop> {
+        let environment = cycle.environment;
+        let chunk = u32::try_from(self.batch_max.saturating_mul(20)).unwrap_or(u32::MAX);
+        while self.worked < environment.bounds.messages_per_cycle {
+            let pending = environment
+                .store
+                .pending(cycle.mailbox().id, environment.now(), chunk)
+                .await?;
+            if pending.is_empty() {
+                break;
+            }
+            self.pipeline(cycle, pending).await?;
+        }
+        Ok(())
+    }
+
+    async fn pipeline(
+        &mut self,
+        cycle: &mut Cycle<'_>,
+        pending: Vec<LedgerEntry>,
+    ) -> Result<(), CycleStop> {
+        let mut batches = batches(pending, self.batch_max);
+        let mut in_hand: Option<Batch> = None;
+        loop {
+            cycle.checkpoint().await?;
+            let next = batches.pop_front();
+            if next.is_none() && in_hand.is_none() {
+                return Ok(());
+            }
+            self.worked += next.as_ref().map_or(0, |next| {
+                u64::try_from(next.len()).unwrap_or(u64::MAX)
+            });
+            let before = in_hand.take();
+            let provisional = before
+                .as_ref()
+                .map(|batch| batch.provisional.clone())
+                .unwrap_or_default();
+            let shared = &*cycle;
+            let reading = &*self;
+            let preparing = async {
+                match next {
+                    Some(next) => prepare(shared, reading, next, provisional).await.map(Some),
+                    None => Ok(None),
+                }
+            };
+            let committing = async {
+                match before {
+                    Some(batch) => commit(shared, reading, batch).await,
+                    None => Ok(BTreeMap::new()),
+                }
+            };
+            let (prepared, committed) = futures_util::join!(preparing, committing);
+            // What was recorded is remembered even where the other half failed.
+            self.records.extend(committed?);
+            in_hand = prepared?;
+        }
+    }
+}
+
+/// Batches of messages in the order in which the server received them, as far as it says so.
+fn batches(mut pending: Vec<LedgerEntry>, size: usize) -> VecDeque<Vec<LedgerEntry>> {
+    pending.sort_by_key(|entry| entry.received_at.unwrap_or(Timestamp::EPOCH));
+    let mut batches = VecDeque::new();
+    let mut pending = pending.into_iter().peekable();
+    while pending.peek().is_some() {
+        batches.push_back(pending.by_ref().take(size.max(1)).collect());
+    }
+    batches
+}

@@ -1,0 +1,463 @@
+//! The first half of a batch: headers, decisions, and the content of what is tracked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use postroom_core::email::{ContentIdentity, Direction, EmailHeaders, KnownEmail};
+use postroom_core::ledger::{FolderId, GoneEvidence, LedgerEntry, LedgerEvent, RemoteId};
+use postroom_core::party::PartyKind;
+use postroom_core::tracking::{
+    CorrelationMethod, CorrelationQuery, Decision, DecisionInput, Verdict, correlate, decide,
+    index_entry, join_target, process_from,
+};
+use postroom_core::{Code, EmailAddress, PartyId, RawMessage, RecordId, Timestamp};
+use postroom_provider::{MailHeaders, Result as ProviderResult};
+use postroom_store::{EmailParty, KnownQuery, MailboxOfParty, Settlement};
+
+use crate::environment::Environment;
+use crate::plan::failure::{CycleStop, Weight, crm_failure, weigh};
+use crate::plan::incoming::{
+    Directory, Provisional, addresses, email_parties, fetch_groups, owner, placeholder, queues,
+    resolved_recipients, sender, with_provisional_candidates, with_provisional_known,
+};
+use crate::run::cycle::Cycle;
+use crate::run::message::outbox_id;
+
+use super::Reading;
+
+/// A message that is to be recorded, with everything its record needs but the parsed content.
+#[derive(Debug)]
+pub(super) struct Tracked {
+    pub(super) entry: LedgerEntry,
+    pub(super) identity: ContentIdentity,
+    pub(super) decision: Decision,
+    pub(super) index: postroom_core::tracking::IndexedEmail,
+    pub(super) received_at: Timestamp,
+    pub(super) parties: Vec<EmailParty>,
+    pub(super) owner: Option<PartyId>,
+    pub(super) queues: Vec<PartyId>,
+    pub(super) raw: RawMessage,
+    pub(super) defects: Vec<postroom_core::email::Defect>,
+}
+
+/// A message whose attempt failed.
+#[derive(Debug)]
+pub(super) struct FailedItem {
+    pub(super) entry: LedgerEntry,
+    pub(super) code: Code,
+    pub(super) identity: Option<ContentIdentity>,
+    pub(super) raw: Option<RawMessage>,
+}
+
+/// A batch, decided about and fetched, not stored yet.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// Outcomes that are final.
+    pub(super) settlements: Vec<Settlement>,
+    /// Messages that join a record, perhaps one that this cycle is about to make.
+    pub(super) joins: Vec<(LedgerEntry, ContentIdentity, Decision, RecordId)>,
+    /// Messages to record, in order.
+    pub(super) tracked: Vec<Tracked>,
+    /// Attempts that failed.
+    pub(super) failed: Vec<FailedItem>,
+    /// What later batches are to see of it.
+    pub(super) provisional: Vec<Provisional>,
+}
+
+/// A message whose headers are known.
+struct Met {
+    entry: LedgerEntry,
+    headers: MailHeaders,
+    identity: ContentIdentity,
+}
+
+/// Decides about a batch and fetches what is tracked. `earlier` is what the batch before is about
+/// to record.
+pub(super) async fn prepare(
+    cycle: &Cycle<'_>,
+    reading: &Reading<'_>,
+    entries: Vec<LedgerEntry>,
+    earlier: Vec<Provisional>,
+) -> Result<Batch, CycleStop> {
+    let mut batch = Batch::default();
+    let start = process_from(cycle.mailbox(), cycle.profile);
+    let (old, entries): (Vec<_>, Vec<_>) = entries
+        .into_iter()
+        .partition(|entry| start.is_some_and(|start| entry.received_at < Some(start)) && entry.received_at.is_some());
+    for entry in old {
+        batch.settlements.push(before_start(cycle, &entry, start));
+    }
+    let met = read_headers(cycle, reading, entries, &mut batch).await?;
+    let wanted = decide_all(cycle, met, &earlier, &mut batch).await?;
+    fetch(cycle, reading, wanted, &mut batch).await?;
+    Ok(batch)
+}
+
+/// The listing alone tells that it is too old: no need to read it.
+fn before_start(cycle: &Cycle<'_>, entry: &LedgerEntry, start: Option<Timestamp>) -> Settlement {
+    let nothing = EmailHeaders::default();
+    let received_at = entry.received_at.unwrap_or_default();
+    let mut input = DecisionInput::new(&nothing, received_at, cycle.mailbox());
+    input.start = start;
+    let decision = decide(input);
+    let reason = postroom_core::ledger::FilterReason::BeforeStart;
+    let mut settlement = Settlement::new(entry.id, LedgerEvent::Filter { reason });
+    settlement.decision = Some(decision);
+    settlement
+}
+
+async fn read_headers(
+    cycle: &Cycle<'_>,
+    reading: &Reading<'_>,
+    entries: Vec<LedgerEntry>,
+    batch: &mut Batch,
+) -> Result<Vec<Met>, CycleStop> {
+    let mut met = Vec::with_capacity(entries.len());
+    for (folder, entries) in by_folder(entries) {
+        let ids = ids(&entries);
+        let answers = reading.headers(cycle, &folder, &ids).await?;
+        for (entry, answer) in entries.into_iter().zip(answers) {
+            match answer {
+                Ok(headers) => {
+                    let identity = ContentIdentity::of(&headers.headers, headers.received_at);
+                    met.push(Met {
+                        entry,
+                        headers,
+                        identity,
+                    });
+                }
+                Err(error) => take_failure(cycle.environment, entry, None, &error, batch).await?,
+            }
+        }
+    }
+    // As if they came one by one.
+    met.sort_by_key(|met| met.headers.received_at);
+    Ok(met)
+}
+
+/// What a failure of one message comes to.
+async fn take_failure(
+    environment: &Environment,
+    entry: LedgerEntry,
+    identity: Option<ContentIdentity>,
+    error: &postroom_provider::ProviderError,
+    batch: &mut Batch,
+) -> Result<(), CycleStop> {
+    match weigh(error) {
+        Weight::Cycle(stop) => return Err(stop),
+        Weight::Item(code) => batch.failed.push(FailedItem {
+            entry,
+            code,
+            identity,
+            raw: None,
+        }),
+        Weight::Vanished => {
+            // One that is replayed may be kept here though the server has lost it.
+            let kept = environment.store.quarantined_raw(entry.id).await?;
+            if kept.is_some() {
+                let code = Code::ItemNotFound;
+                let raw = kept;
+                batch.failed.push(FailedItem {
+                    entry,
+                    code,
+                    identity,
+                    raw,
+                });
+            } else {
+                let evidence = GoneEvidence::NotFoundOnFetch;
+                let event = LedgerEvent::Vanish { evidence };
+                batch.settlements.push(Settlement::new(entry.id, event));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the store and the application know about the messages of a batch.
+struct Knowledge {
+    known: Vec<Vec<KnownEmail>>,
+    own: Vec<bool>,
+    directory: Directory,
+    mailboxes: BTreeMap<PartyId, MailboxOfParty>,
+    exact: Vec<(CorrelationQuery, postroom_core::tracking::Candidates)>,
+}
+
+async fn look_up(cycle: &Cycle<'_>, met: &[Met]) -> Result<Knowledge, CycleStop> {
+    let environment = cycle.environment;
+    let store = &environment.store;
+    let queries: Vec<_> = met
+        .iter()
+        .map(|met| KnownQuery::new(met.identity.key(), met.headers.headers.message_id.clone()))
+        .collect();
+    let mut known = store.known_emails(&queries).await?;
+    known.resize(met.len(), Vec::new());
+    let mut own = Vec::with_capacity(met.len());
+    for (met, known) in met.iter().zip(&mut known) {
+        own.push(is_own(environment, &met.headers, known).await?);
+    }
+    let wanted: BTreeSet<EmailAddress> = met
+        .iter()
+        .flat_map(|met| addresses(&met.headers.headers))
+        .cloned()
+        .collect();
+    let wanted: Vec<_> = wanted.into_iter().collect();
+    let parties = environment
+        .crm
+        .parties(&wanted)
+        .await
+        .map_err(|error| crm_failure(&error))?;
+    let directory: Directory = wanted.into_iter().zip(parties).collect();
+    let owners: BTreeSet<PartyId> = directory
+        .values()
+        .flatten()
+        .filter(|party| matches!(party.kind, PartyKind::User | PartyKind::Queue))
+        .map(|party| party.id)
+        .collect();
+    let owners: Vec<_> = owners.into_iter().collect();
+    let mailboxes = store
+        .mailboxes_of(&owners)
+        .await?
+        .into_iter()
+        .map(|of| (of.party, of))
+        .collect();
+    let queries: Vec<_> = met
+        .iter()
+        .map(|met| CorrelationQuery::exact(&met.headers.headers, &cycle.loaded.rules))
+        .collect();
+    let mut candidates = store.candidates(&queries).await?;
+    candidates.resize(met.len(), Default::default());
+    Ok(Knowledge {
+        known,
+        own,
+        directory,
+        mailboxes,
+        exact: queries.into_iter().zip(candidates).collect(),
+    })
+}
+
+/// Whether it is a message of Postroom itself; an email of the application that is met again is
+/// added to what is known, whatever Message-ID its server gave it.
+async fn is_own(
+    environment: &Environment,
+    headers: &MailHeaders,
+    known: &mut Vec<KnownEmail>,
+) -> Result<bool, CycleStop> {
+    let message_id = headers.headers.message_id.as_ref();
+    let local = message_id.and_then(|id| id.as_str().split('@').next());
+    let key = headers.submission_key.as_ref().map(|key| key.as_str());
+    for id in [local, key].into_iter().flatten().filter_map(outbox_id) {
+        let Some(entry) = environment.store.outbox_entry(id).await? else {
+            continue;
+        };
+        let Some(record) = entry.record else {
+            return Ok(true);
+        };
+        if known.iter().all(|email| email.record != record) {
+            let mut email = KnownEmail::new(record, Direction::Outgoing);
+            email.message_ids = message_id.into_iter().cloned().collect();
+            known.push(email);
+        }
+    }
+    Ok(false)
+}
+
+/// A message that is to be fetched.
+struct Wanted {
+    tracked: Tracked,
+    size: Option<u64>,
+}
+
+async fn decide_all(
+    cycle: &Cycle<'_>,
+    met: Vec<Met>,
+    earlier: &[Provisional],
+    batch: &mut Batch,
+) -> Result<Vec<Wanted>, CycleStop> {
+    if met.is_empty() {
+        return Ok(Vec::new());
+    }
+    let knowledge = look_up(cycle, &met).await?;
+    let settings = &cycle.loaded.organization.settings;
+    let rules = &cycle.loaded.rules;
+    let start = process_from(cycle.mailbox(), cycle.profile);
+    let mut provisional = earlier.to_vec();
+    let mut wanted = Vec::new();
+    let Knowledge {
+        known,
+        own,
+        directory,
+        mailboxes,
+        exact,
+    } = knowledge;
+    for (((met, known), own), (query, candidates)) in
+        met.into_iter().zip(known).zip(own).zip(exact)
+    {
+        let headers = &met.headers.headers;
+        let known = with_provisional_known(known, &met.identity, &provisional);
+        let same = join_target(&met.identity, headers, &known);
+        let candidates = with_provisional_candidates(candidates, &query, &provisional);
+        let mut correlation = correlate(headers, &query, &candidates, rules);
+        let mut matched_by = candidates;
+        if correlation.matched.is_none() && same.is_none() && !own && !met.headers.draft {
+            // The dearest question, asked only where it can matter.
+            if let Some(smart) = CorrelationQuery::smart(headers, rules, cycle.environment.now()) {
+                let mut full = query.clone();
+                full.smart = Some(smart);
+                let mut only = CorrelationQuery::default();
+                only.smart.clone_from(&full.smart);
+                let answers = cycle.environment.store.candidates(&[only]).await?;
+                if let Some(answer) = answers.into_iter().next() {
+                    matched_by.by_smart_matching = answer.by_smart_matching;
+                    matched_by.smart_cut = answer.smart_cut;
+                }
+                correlation = correlate(headers, &full, &matched_by, rules);
+            }
+        }
+        let from = sender(headers, &directory, cycle.mailbox(), &settings.parties);
+        let recipients = resolved_recipients(
+            headers,
+            &directory,
+            &mailboxes,
+            cycle.mailbox(),
+            &settings.parties,
+        );
+        let mut input = DecisionInput::new(headers, met.headers.received_at, cycle.mailbox());
+        input.start = start;
+        input.draft = met.headers.draft;
+        input.own = own;
+        input.sender = from;
+        input.recipients = &recipients;
+        input.known = same;
+        input.correlation = correlation;
+        input.internal_email_as_two_activities = settings.internal_email_as_two_activities;
+        let decision = decide(input);
+        match decision.verdict {
+            Verdict::Filter { reason } => {
+                let event = LedgerEvent::Filter { reason };
+                let mut settlement = Settlement::new(met.entry.id, event);
+                settlement.identity = Some(met.identity);
+                settlement.decision = Some(decision);
+                batch.settlements.push(settlement);
+            }
+            Verdict::Join { record } => {
+                batch.joins.push((met.entry, met.identity, decision, record));
+            }
+            Verdict::Track { .. } => {
+                let record = placeholder(met.entry.id);
+                let matched = decision.correlation.matched;
+                let token = matched
+                    .filter(|matched| matched.method == CorrelationMethod::TrackingToken)
+                    .and_then(|matched| {
+                        let mut by_token = matched_by.by_token.iter();
+                        by_token.find(|email| email.record == matched.email)
+                    })
+                    .and_then(|email| email.token.clone());
+                let index = index_entry(
+                    record,
+                    Direction::Incoming,
+                    headers,
+                    met.headers.received_at,
+                    token,
+                    matched.and_then(|matched| matched.regarding),
+                    rules,
+                );
+                let mut email = KnownEmail::new(record, Direction::Incoming);
+                email.key = Some(met.identity.key());
+                email.message_ids = headers.message_id.iter().cloned().collect();
+                let seen = Provisional {
+                    known: email,
+                    index: index.clone(),
+                };
+                provisional.push(seen.clone());
+                batch.provisional.push(seen);
+                let parties = email_parties(headers, &directory, from, &settings.parties);
+                let owner = owner(
+                    headers,
+                    &directory,
+                    &mailboxes,
+                    cycle.mailbox(),
+                    from,
+                    &settings.parties,
+                );
+                wanted.push(Wanted {
+                    size: met.headers.size.or(met.entry.size),
+                    tracked: Tracked {
+                        identity: met.identity,
+                        queues: queues(&decision, &directory, cycle.mailbox()),
+                        decision,
+                        index,
+                        received_at: met.headers.received_at,
+                        parties,
+                        owner,
+                        raw: RawMessage::from_bytes(Vec::new()),
+                        defects: Vec::new(),
+                        entry: met.entry,
+                    },
+                });
+            }
+        }
+    }
+    Ok(wanted)
+}
+
+async fn fetch(
+    cycle: &Cycle<'_>,
+    reading: &Reading<'_>,
+    wanted: Vec<Wanted>,
+    batch: &mut Batch,
+) -> Result<(), CycleStop> {
+    let bounds = &cycle.environment.bounds;
+    let mut by_folder: BTreeMap<FolderId, Vec<Wanted>> = BTreeMap::new();
+    for one in wanted {
+        let folder = one.tracked.entry.folder.clone();
+        by_folder.entry(folder).or_default().push(one);
+    }
+    for (folder, wanted) in by_folder {
+        let sizes: Vec<_> = wanted.iter().map(|one| one.size).collect();
+        let mut wanted = wanted.into_iter();
+        for group in fetch_groups(&sizes, reading.batch_max, bounds.batch_bytes) {
+            let group: Vec<_> = wanted.by_ref().take(group).map(|one| one.tracked).collect();
+            let ids: Vec<_> = group.iter().map(|one| one.entry.remote_id.clone()).collect();
+            let answers = reading.fetch(cycle, &folder, &ids).await?;
+            for (mut tracked, answer) in group.into_iter().zip(answers) {
+                match answer {
+                    Ok(message) => {
+                        tracked.raw = message.raw;
+                        tracked.defects = message.defects;
+                        batch.tracked.push(tracked);
+                    }
+                    Err(error) => {
+                        let identity = Some(tracked.identity);
+                        let environment = cycle.environment;
+                        take_failure(environment, tracked.entry, identity, &error, batch).await?;
+                    }
+                }
+            }
+        }
+    }
+    batch.tracked.sort_by_key(|tracked| tracked.received_at);
+    Ok(())
+}
+
+fn by_folder(entries: Vec<LedgerEntry>) -> BTreeMap<FolderId, Vec<LedgerEntry>> {
+    let mut folders: BTreeMap<FolderId, Vec<LedgerEntry>> = BTreeMap::new();
+    for entry in entries {
+        folders.entry(entry.folder.clone()).or_default().push(entry);
+    }
+    folders
+}
+
+fn ids(entries: &[LedgerEntry]) -> Vec<RemoteId> {
+    entries.iter().map(|entry| entry.remote_id.clone()).collect()
+}
+
+/// The raw form of a message whose headers could not be read, for the quarantine.
+pub(super) async fn raw_of(
+    cycle: &Cycle<'_>,
+    reading: &Reading<'_>,
+    entry: &LedgerEntry,
+) -> Option<RawMessage> {
+    let ids = std::slice::from_ref(&entry.remote_id);
+    let answers: ProviderResult<_> = reading.fetch(cycle, &entry.folder, ids).await;
+    let answer = answers.ok()?.pop()?;
+    answer.ok().map(|message| message.raw)
+}

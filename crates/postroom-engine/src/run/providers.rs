@@ -1,0 +1,215 @@
+//! Providers, made once and kept while nothing about them changes.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use postroom_core::profile::{CredentialSource, ProfileKind};
+use postroom_core::{Code, EmailAddress, Mailbox, MailboxId, ServerProfile};
+use postroom_provider::registry::Credentials;
+use postroom_provider::{FolderId, Provider, ProviderRequest};
+use postroom_store::SecretOwner;
+
+use crate::environment::Environment;
+use crate::error::{EngineError, ErrorKind, Result};
+
+/// Which way mail goes through a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Direction {
+    Incoming,
+    Outgoing,
+}
+
+#[derive(Debug)]
+struct Kept {
+    request: ProviderRequest,
+    provider: Arc<dyn Provider>,
+    inbox: Option<FolderId>,
+    used: u64,
+}
+
+/// The providers of all mailboxes, at most so many; the longest unused go first.
+#[derive(Debug)]
+pub(crate) struct Providers {
+    kept: Mutex<Cache>,
+    max: usize,
+}
+
+#[derive(Debug, Default)]
+struct Cache {
+    entries: BTreeMap<(MailboxId, Direction), Kept>,
+    uses: u64,
+}
+
+impl Providers {
+    pub(crate) fn new(max: usize) -> Self {
+        Self {
+            kept: Mutex::default(),
+            max: max.max(1),
+        }
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(
+        &self,
+        key: (MailboxId, Direction),
+        request: &ProviderRequest,
+    ) -> Option<Arc<dyn Provider>> {
+        let mut cache = self.cache();
+        cache.uses += 1;
+        let uses = cache.uses;
+        let kept = cache.entries.get_mut(&key)?;
+        let same = kept.request.profile == request.profile
+            && kept.request.address.as_str() == request.address.as_str()
+            && kept.request.credentials == request.credentials;
+        if !same {
+            cache.entries.remove(&key);
+            return None;
+        }
+        kept.used = uses;
+        Some(Arc::clone(&kept.provider))
+    }
+
+    fn keep(
+        &self,
+        key: (MailboxId, Direction),
+        request: ProviderRequest,
+        provider: &Arc<dyn Provider>,
+    ) {
+        let mut cache = self.cache();
+        if cache.entries.len() >= self.max {
+            let oldest = cache.entries.iter().min_by_key(|(_, kept)| kept.used);
+            if let Some(oldest) = oldest.map(|(key, _)| *key) {
+                cache.entries.remove(&oldest);
+            }
+        }
+        let kept = Kept {
+            request,
+            provider: Arc::clone(provider),
+            inbox: None,
+            used: cache.uses,
+        };
+        cache.entries.insert(key, kept);
+    }
+
+    /// The mailbox's Inbox, where it was looked up before.
+    pub(crate) fn inbox(&self, mailbox: MailboxId) -> Option<FolderId> {
+        let cache = self.cache();
+        cache.entries.get(&(mailbox, Direction::Incoming))?.inbox.clone()
+    }
+
+    /// Remembers the mailbox's Inbox.
+    pub(crate) fn remember_inbox(&self, mailbox: MailboxId, inbox: &FolderId) {
+        if let Some(kept) = self.cache().entries.get_mut(&(mailbox, Direction::Incoming)) {
+            kept.inbox = Some(inbox.clone());
+        }
+    }
+
+    /// Drops what was kept for a mailbox: its server may have changed its mind about it.
+    pub(crate) fn forget(&self, mailbox: MailboxId) {
+        let mut cache = self.cache();
+        for direction in [Direction::Incoming, Direction::Outgoing] {
+            cache.entries.remove(&(mailbox, direction));
+        }
+    }
+}
+
+impl Environment {
+    /// The provider of a mailbox for a direction.
+    ///
+    /// # Errors
+    /// `NoAddress`, `NoCredentials`, and what the factory answers.
+    pub(crate) async fn provider(
+        &self,
+        mailbox: &Mailbox,
+        profile: &ServerProfile,
+        direction: Direction,
+    ) -> Result<Arc<dyn Provider>> {
+        let request = self.provider_request(mailbox, profile, direction).await?;
+        let key = (mailbox.id, direction);
+        if let Some(provider) = self.providers.find(key, &request) {
+            return Ok(provider);
+        }
+        let factory = self.registry.find(profile.kind.provider_name())?;
+        let provider = factory.create(&request)?;
+        self.providers.keep(key, request, &provider);
+        Ok(provider)
+    }
+
+    /// What a provider of a mailbox is made of.
+    pub(crate) async fn provider_request(
+        &self,
+        mailbox: &Mailbox,
+        profile: &ServerProfile,
+        direction: Direction,
+    ) -> Result<ProviderRequest> {
+        let address: EmailAddress = mailbox.address.clone().ok_or_else(|| {
+            EngineError::new(ErrorKind::Conflict, Code::NoAddress, "provider.create")
+        })?;
+        let credentials = self.credentials(profile, Some(mailbox), direction).await?;
+        let mut profile = profile.clone();
+        if direction == Direction::Outgoing
+            && profile.kind.is_exchange()
+            && !profile.same_settings_for_outgoing
+        {
+            // One protocol carries both directions: a provider knows one set of settings.
+            profile.incoming = profile.outgoing.clone();
+        }
+        Ok(ProviderRequest::new(profile, address, credentials))
+    }
+
+    /// The credentials for a direction, by where the profile takes them from.
+    pub(crate) async fn credentials(
+        &self,
+        profile: &ServerProfile,
+        mailbox: Option<&Mailbox>,
+        direction: Direction,
+    ) -> Result<Option<Credentials>> {
+        let own_settings =
+            direction == Direction::Outgoing && !profile.same_settings_for_outgoing;
+        let endpoint = if own_settings {
+            &profile.outgoing
+        } else {
+            &profile.incoming
+        };
+        let (user_name, owner) = match endpoint.credentials {
+            CredentialSource::Mailbox => match mailbox {
+                Some(mailbox) if mailbox.allow_credentials => (
+                    mailbox.user_name.clone(),
+                    SecretOwner::Mailbox(mailbox.id),
+                ),
+                _ => return missing(profile),
+            },
+            CredentialSource::Profile if own_settings => (
+                endpoint.user_name.clone(),
+                SecretOwner::ProfileOutgoing(profile.id),
+            ),
+            CredentialSource::Profile => (
+                endpoint.user_name.clone(),
+                SecretOwner::ProfileIncoming(profile.id),
+            ),
+            _ => return Ok(None),
+        };
+        let Some(user_name) = user_name else {
+            return missing(profile);
+        };
+        match self.store.secret(owner).await? {
+            Some(password) => Ok(Some(Credentials::new(user_name, password))),
+            None => missing(profile),
+        }
+    }
+}
+
+/// There are no credentials: a custom provider may do without, ours cannot.
+fn missing(profile: &ServerProfile) -> Result<Option<Credentials>> {
+    if matches!(profile.kind, ProfileKind::Custom(_)) {
+        return Ok(None);
+    }
+    Err(EngineError::new(
+        ErrorKind::Conflict,
+        Code::NoCredentials,
+        "provider.credentials",
+    ))
+}

@@ -1,0 +1,249 @@
+//! Runs what is due: jobs, the application's outgoing email, workloads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use postroom_core::job::JobState;
+use postroom_core::{JobId, MailboxId, Timestamp, Workload};
+use postroom_store::Due;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use crate::engine::StepReport;
+use crate::environment::Environment;
+use crate::error::{ErrorKind, Result};
+use crate::plan::pick::{PermitKey, Permits, pick};
+use crate::run::cycle::{self, Ran};
+use crate::run::{feed, test_enable};
+
+/// A step ends after so many rounds even where cycles keep leaving work behind.
+const STEP_ROUNDS_MAX: u32 = 10_000;
+/// How long the store is left alone after it could not be used.
+const STORE_PAUSE: Duration = Duration::from_secs(5);
+
+/// Does everything that is due, one after the other.
+pub(crate) async fn step(environment: &Arc<Environment>) -> Result<StepReport> {
+    let mut report = StepReport::default();
+    let jobs = environment
+        .store
+        .jobs(&[JobState::Running, JobState::Queued], 1000)
+        .await?;
+    for job in jobs {
+        Box::pin(test_enable::run(environment, job)).await?;
+        report.jobs += 1;
+    }
+    report.taken_over = feed::take_over(environment).await?;
+    let ctx = environment.ctx.clone();
+    for _ in 0..STEP_ROUNDS_MAX {
+        let due = environment
+            .store
+            .due(environment.now(), environment.bounds.due_window)
+            .await?;
+        let mut ran_any = false;
+        for due in &due {
+            match Box::pin(cycle::run(environment, &ctx, due)).await? {
+                Ran::Succeeded => report.cycles += 1,
+                Ran::Failed => {
+                    report.cycles += 1;
+                    report.failed += 1;
+                }
+                Ran::Not => continue,
+            }
+            ran_any = true;
+        }
+        if !ran_any {
+            break;
+        }
+    }
+    feed::report(environment).await?;
+    Ok(report)
+}
+
+/// What a task was.
+#[derive(Debug)]
+enum Task {
+    Cycle(MailboxId, Workload, Option<PermitKey>),
+    Job(JobId),
+    Feed,
+}
+
+#[derive(Debug)]
+struct Ended {
+    task: Task,
+    result: Result<()>,
+}
+
+struct Scheduler<'a> {
+    environment: &'a Arc<Environment>,
+    stop: CancellationToken,
+    tasks: JoinSet<Ended>,
+    running: BTreeSet<(MailboxId, Workload)>,
+    jobs: BTreeSet<JobId>,
+    feeding: bool,
+    fed_at: Option<Timestamp>,
+    permits: Permits,
+}
+
+/// Runs what is due until told to stop; then waits for what is under way.
+pub(crate) async fn run(environment: &Arc<Environment>, stop: &CancellationToken) -> Result<()> {
+    let mut scheduler = Scheduler {
+        environment,
+        stop: stop.clone(),
+        tasks: JoinSet::new(),
+        running: BTreeSet::new(),
+        jobs: BTreeSet::new(),
+        feeding: false,
+        fed_at: None,
+        permits: Permits::default(),
+    };
+    let result = scheduler.run().await;
+    // Whatever made the loop end: nothing outlives it.
+    scheduler.stop.cancel();
+    while let Some(ended) = scheduler.tasks.join_next().await {
+        scheduler.ended(ended);
+    }
+    result
+}
+
+impl Scheduler<'_> {
+    async fn run(&mut self) -> Result<()> {
+        let clock = Arc::clone(&self.environment.ctx.clock);
+        while !self.stop.is_cancelled() {
+            let pause = match self.dispatch().await {
+                Ok(()) => self.environment.bounds.poll,
+                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                    warn!(code = %error.code(), error = %error, "the store cannot be used now");
+                    STORE_PAUSE
+                }
+                Err(error) => return Err(error),
+            };
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = self.environment.wake.notified() => {}
+                Some(ended) = self.tasks.join_next() => self.ended(ended),
+                () = clock.sleep(pause) => {}
+            }
+            while let Some(ended) = self.tasks.try_join_next() {
+                self.ended(ended);
+            }
+        }
+        Ok(())
+    }
+
+    async fn dispatch(&mut self) -> Result<()> {
+        let bounds = &self.environment.bounds;
+        let store = &self.environment.store;
+        if self.jobs.len() < bounds.jobs {
+            let limit = u32::try_from(bounds.jobs.saturating_mul(2)).unwrap_or(u32::MAX);
+            let jobs = store
+                .jobs(&[JobState::Running, JobState::Queued], limit)
+                .await?;
+            for job in jobs {
+                if self.jobs.len() < bounds.jobs && self.jobs.insert(job.id) {
+                    let environment = Arc::clone(self.environment);
+                    self.tasks.spawn(async move {
+                        let id = job.id;
+                        let result = Box::pin(test_enable::run(&environment, job)).await;
+                        Ended {
+                            task: Task::Job(id),
+                            result: result.map(drop),
+                        }
+                    });
+                }
+            }
+        }
+        let now = self.environment.now();
+        let rested = |at: Timestamp| now.since(at) >= bounds.poll;
+        if !self.feeding && self.fed_at.is_none_or(rested) {
+            self.feeding = true;
+            self.fed_at = Some(now);
+            let environment = Arc::clone(self.environment);
+            self.tasks.spawn(async move {
+                let result = async {
+                    feed::take_over(&environment).await?;
+                    feed::report(&environment).await
+                };
+                Ended {
+                    task: Task::Feed,
+                    result: result.await,
+                }
+            });
+        }
+        let free = bounds.active.saturating_sub(self.running.len());
+        if free > 0 {
+            let due = store.due(now, bounds.due_window).await?;
+            if !due.is_empty() {
+                self.start_cycles(&due, free).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn start_cycles(&mut self, due: &[Due], free: usize) -> Result<()> {
+        let profiles: BTreeMap<_, _> = self
+            .environment
+            .store
+            .profiles()
+            .await?
+            .into_iter()
+            .map(|profile| (profile.id, profile))
+            .collect();
+        for (due, key) in pick(due, &profiles, &self.running, &mut self.permits, free) {
+            self.running.insert((due.mailbox, due.workload));
+            let environment = Arc::clone(self.environment);
+            let ctx = environment.ctx.with_cancellation(self.stop.child_token());
+            self.tasks.spawn(async move {
+                let result = Box::pin(cycle::run(&environment, &ctx, &due)).await;
+                if result.is_err() {
+                    // It could not even be written down, so it is still due: not in a tight loop.
+                    tokio::select! {
+                        () = ctx.cancellation.cancelled() => {}
+                        () = environment.ctx.clock.sleep(STORE_PAUSE) => {}
+                    }
+                }
+                Ended {
+                    task: Task::Cycle(due.mailbox, due.workload, key),
+                    result: result.map(drop),
+                }
+            });
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
+        let Ended { task, result } = match ended {
+            Ok(ended) => ended,
+            Err(panic) => {
+                // Its entry in `running` stays: that workload is not touched again by this engine.
+                error!(error = %panic, "a task ended by a defect");
+                return;
+            }
+        };
+        match task {
+            Task::Cycle(mailbox, workload, key) => {
+                self.running.remove(&(mailbox, workload));
+                if let Some(key) = key {
+                    self.permits.give_back(key, 1);
+                }
+                log(&result, "a cycle could not be recorded", Some(mailbox));
+            }
+            Task::Job(id) => {
+                self.jobs.remove(&id);
+                log(&result, "a test could not be recorded", None);
+            }
+            Task::Feed => {
+                self.feeding = false;
+                log(&result, "the application's feed could not be read", None);
+            }
+        }
+    }
+}
+
+fn log(result: &Result<()>, what: &str, mailbox: Option<MailboxId>) {
+    if let Err(error) = result {
+        let code = error.code();
+        warn!(%code, mailbox = mailbox.map(tracing::field::display), %error, "{what}");
+    }
+}
