@@ -8,7 +8,7 @@ use postroom_core::alert::Alert;
 use postroom_core::audit::AuditEntry;
 use postroom_core::email::{ContentKey, KnownEmail, MessageId};
 use postroom_core::job::{Job, JobState};
-use postroom_core::ledger::{FolderId, LedgerEntry};
+use postroom_core::ledger::{FolderId, LedgerEntry, RemoteId};
 use postroom_core::outbox::{OutboxEntry, OutboxState};
 use postroom_core::tracking::{Candidates, CorrelationQuery, IndexedEmail, TrackingToken};
 use postroom_core::{
@@ -205,6 +205,18 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// `LeaseLost`; `Conflict` where an event does not fit the stored state; `NotFound`.
     async fn settle(&self, lease: &Lease, settlements: &[Settlement]) -> Result<()>;
+
+    /// Notes where a settled message was moved to, and its id there.
+    ///
+    /// # Errors
+    /// `LeaseLost`; `NotFound`.
+    async fn note_moved(
+        &self,
+        lease: &Lease,
+        id: LedgerId,
+        folder: &FolderId,
+        remote_id: &RemoteId,
+    ) -> Result<()>;
 
     /// Puts a row that is filtered, quarantined or gone back to pending, for an administrator.
     ///

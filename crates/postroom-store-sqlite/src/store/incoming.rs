@@ -363,15 +363,45 @@ fn settle_one(write: &mut Write<'_>, mailbox_no: i64, settlement: &Settlement) -
         index::put(write, email, key.as_ref())?;
     }
     if let Some((folder, remote_id)) = &settlement.moved {
-        let folder = folder_or_new(write, mailbox_no, folder)?;
-        // Where the folder was listed meanwhile, its own row has the place; this one keeps its name.
-        change(
-            write,
-            "UPDATE OR IGNORE ledger SET folder_no = ?2, remote_id = ?3 WHERE no = ?1",
-            params![no, folder.no, remote_id.as_str()],
-        )?;
+        relocate(write, mailbox_no, no, folder, remote_id)?;
     }
     Ok(())
+}
+
+fn relocate(
+    write: &mut Write<'_>,
+    mailbox_no: i64,
+    no: i64,
+    folder: &FolderId,
+    remote_id: &RemoteId,
+) -> Outcome<()> {
+    let folder = folder_or_new(write, mailbox_no, folder)?;
+    // Where the folder was listed meanwhile, its own row has the place; this one keeps its name.
+    change(
+        write,
+        "UPDATE OR IGNORE ledger SET folder_no = ?2, remote_id = ?3 WHERE no = ?1",
+        params![no, folder.no, remote_id.as_str()],
+    )?;
+    Ok(())
+}
+
+pub(super) fn note_moved(
+    write: &mut Write<'_>,
+    lease: &Lease,
+    id: LedgerId,
+    folder: &FolderId,
+    remote_id: &RemoteId,
+) -> Outcome<()> {
+    let mailbox_no = schedule::check(write, lease)?;
+    let no = one(
+        write,
+        "ledger",
+        "SELECT no FROM ledger WHERE id = ?1 AND mailbox_no = ?2",
+        params![id.bytes(), mailbox_no],
+        |row| row.get::<i64>(0),
+    )?
+    .ok_or_else(|| Failure::not_found("ledger row"))?;
+    relocate(write, mailbox_no, no, folder, remote_id)
 }
 
 fn step(state: &LedgerState, event: &LedgerEvent) -> Outcome<LedgerState> {

@@ -17,7 +17,7 @@ use postroom_core::alert::Alert;
 use postroom_core::audit::AuditEntry;
 use postroom_core::email::{ContentKey, MessageId};
 use postroom_core::job::{Job, JobState};
-use postroom_core::ledger::{FolderId, LedgerEntry};
+use postroom_core::ledger::{FolderId, LedgerEntry, RemoteId};
 use postroom_core::outbox::{OutboxEntry, OutboxState};
 use postroom_core::tracking::{Candidates, CorrelationQuery, IndexedEmail, TrackingToken};
 use postroom_core::{
@@ -282,6 +282,21 @@ impl Store for SqliteStore {
         self.handle
             .read("ledger.pending", move |db| {
                 incoming::pending(db, mailbox, now, limit)
+            })
+            .await
+    }
+
+    async fn note_moved(
+        &self,
+        lease: &Lease,
+        id: LedgerId,
+        folder: &FolderId,
+        remote_id: &RemoteId,
+    ) -> Result<()> {
+        let (lease, folder, remote_id) = (lease.clone(), folder.clone(), remote_id.clone());
+        self.handle
+            .write("ledger.note_moved", move |db| {
+                incoming::note_moved(db, &lease, id, &folder, &remote_id)
             })
             .await
     }
