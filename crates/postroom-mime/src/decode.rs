@@ -32,6 +32,8 @@ pub(crate) struct Decoder {
     /// Base64: bits not yet given out, and how many.
     bits: u32,
     bit_count: u32,
+    /// Base64: what a piece decodes to, collected before it is given out.
+    decoded: Vec<u8>,
     /// Quoted-printable: what follows an equals sign so far; `=` itself included.
     escape: Vec<u8>,
     /// Quoted-printable: white space that counts only if something follows on the line.
@@ -40,6 +42,31 @@ pub(crate) struct Decoder {
 
 /// White space at the end of a line beyond which it is given out all the same.
 const BLANKS_MAX: usize = 1000;
+
+/// What a byte is worth in base64: 0 to 63, or one of the two below.
+const BASE64_VALUES: [u8; 256] = base64_values();
+const PADDING: u8 = 64;
+const GARBAGE: u8 = 65;
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "evaluated by the compiler, which refuses an index out of range; values are below 64"
+)]
+const fn base64_values() -> [u8; 256] {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut values = [GARBAGE; 256];
+    let mut at = 0;
+    while at < alphabet.len() {
+        values[alphabet[at] as usize] = at as u8;
+        at += 1;
+    }
+    // The alphabet of URLs, which some programs use by mistake.
+    values[b'-' as usize] = 62;
+    values[b'_' as usize] = 63;
+    values[b'=' as usize] = PADDING;
+    values
+}
 
 impl Decoder {
     pub(crate) fn new(encoding: TransferEncoding) -> Self {
@@ -53,10 +80,8 @@ impl Decoder {
     pub(crate) fn push(&mut self, piece: &[u8], out: &mut impl Sink) {
         match self.encoding {
             TransferEncoding::Identity => out.put(piece),
-            TransferEncoding::Base64 => piece.iter().for_each(|byte| self.push_base64(*byte, out)),
-            TransferEncoding::QuotedPrintable => {
-                piece.iter().for_each(|byte| self.push_quoted(*byte, out))
-            }
+            TransferEncoding::Base64 => self.push_base64(piece, out),
+            TransferEncoding::QuotedPrintable => self.push_quoted_piece(piece, out),
         }
     }
 
@@ -70,26 +95,65 @@ impl Decoder {
         self.blanks.clear();
     }
 
-    fn push_base64(&mut self, byte: u8, out: &mut impl Sink) {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            b'=' => {
-                // Padding ends a run; some senders encode and join several.
-                self.bit_count = 0;
-                return;
-            }
-            _ => return,
+    fn push_base64(&mut self, piece: &[u8], out: &mut impl Sink) {
+        let value = |byte: u8| {
+            BASE64_VALUES
+                .get(usize::from(byte))
+                .copied()
+                .unwrap_or(GARBAGE)
         };
-        self.bits = (self.bits << 6 | u32::from(value)) & 0xff_ffff;
-        self.bit_count += 6;
-        if self.bit_count >= 8 {
-            self.bit_count -= 8;
-            let [.., low] = (self.bits >> self.bit_count).to_be_bytes();
-            out.put(&[low]);
+        self.decoded.clear();
+        let mut rest = piece;
+        loop {
+            // Four at once, as long as nothing is out of the ordinary.
+            while self.bit_count == 0
+                && let Some(([a, b, c, d], tail)) = rest.split_first_chunk::<4>()
+            {
+                let [a, b, c, d] = [value(*a), value(*b), value(*c), value(*d)];
+                if (a | b | c | d) >= PADDING {
+                    break;
+                }
+                let bits =
+                    u32::from(a) << 18 | u32::from(b) << 12 | u32::from(c) << 6 | u32::from(d);
+                let [_, x, y, z] = bits.to_be_bytes();
+                self.decoded.extend_from_slice(&[x, y, z]);
+                rest = tail;
+            }
+            let Some((&byte, tail)) = rest.split_first() else {
+                break;
+            };
+            rest = tail;
+            match value(byte) {
+                GARBAGE => {}
+                // Padding ends a run; some senders encode and join several.
+                PADDING => self.bit_count = 0,
+                value => {
+                    self.bits = (self.bits << 6 | u32::from(value)) & 0xff_ffff;
+                    self.bit_count += 6;
+                    if self.bit_count >= 8 {
+                        self.bit_count -= 8;
+                        let [.., low] = (self.bits >> self.bit_count).to_be_bytes();
+                        self.decoded.push(low);
+                    }
+                }
+            }
+        }
+        out.put(&self.decoded);
+    }
+
+    fn push_quoted_piece(&mut self, piece: &[u8], out: &mut impl Sink) {
+        let special = |byte: &u8| matches!(byte, b'=' | b' ' | b'\t' | b'\r' | b'\n');
+        let mut rest = piece;
+        while let Some((&first, tail)) = rest.split_first() {
+            if !self.escape.is_empty() || special(&first) {
+                self.push_quoted(first, out);
+                rest = tail;
+                continue;
+            }
+            let end = rest.iter().position(special).unwrap_or(rest.len());
+            self.release_blanks(out);
+            out.put(rest.get(..end).unwrap_or_default());
+            rest = rest.get(end..).unwrap_or_default();
         }
     }
 

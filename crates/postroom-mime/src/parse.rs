@@ -218,7 +218,9 @@ fn leaf_text(
     }
     let mut text = decode_charset(&bytes, &leaf.content, cut);
     // Databases and terminals choke on it, and it says nothing.
-    text.retain(|c| c != '\0');
+    if memchr::memchr(0, text.as_bytes()).is_some() {
+        text.retain(|c| c != '\0');
+    }
     Ok(text)
 }
 

@@ -183,7 +183,7 @@ struct Body {
     decoder: Decoder,
     counter: Counter,
     /// The end of line that was seen last and may belong to the boundary that follows.
-    held: Vec<u8>,
+    held: &'static [u8],
 }
 
 enum State {
@@ -259,10 +259,13 @@ impl Scanner<'_> {
             }
             State::Body(body) => {
                 let (line, end) = split_line_end(bytes);
-                let held = std::mem::take(&mut body.held);
-                body.decoder.push(&held, &mut body.counter);
+                body.decoder.push(body.held, &mut body.counter);
                 body.decoder.push(line, &mut body.counter);
-                body.held = end.to_vec();
+                body.held = match end.len() {
+                    0 => b"",
+                    1 => b"\n",
+                    _ => b"\r\n",
+                };
             }
             State::Between | State::Done => {}
         }
@@ -344,7 +347,7 @@ impl Scanner<'_> {
             start: offset,
             decoder: Decoder::new(encoding),
             counter: Counter::default(),
-            held: Vec::new(),
+            held: b"",
         }));
     }
 
@@ -402,8 +405,7 @@ impl Scanner<'_> {
             return;
         }
         if let State::Body(body) = &mut self.state {
-            let held = std::mem::take(&mut body.held);
-            body.decoder.push(&held, &mut body.counter);
+            body.decoder.push(body.held, &mut body.counter);
         }
         self.end_of_line = 0;
         self.end_part(offset);
