@@ -6,6 +6,7 @@
 //! | Module | What it holds |
 //! |---|---|
 //! | [`provider`] | the suite for providers: [`provider_conformance!`] and [`provider::run_all`] |
+//! | [`store`] | the suite for stores: [`store_conformance!`] and [`store::run_all`] |
 //! | [`check`], [`report`] | what a check is made of, what came of them |
 //!
 //! What it deliberately does not do: know any adapter, or test one without being told how to bring
@@ -14,6 +15,7 @@
 pub mod check;
 pub mod provider;
 pub mod report;
+pub mod store;
 
 pub use check::Outcome;
 pub use report::Report;

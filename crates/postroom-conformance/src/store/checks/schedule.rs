@@ -1,0 +1,247 @@
+//! Due times and leases.
+
+use postroom_core::Workload;
+use postroom_store::{CycleRecord, ErrorKind};
+
+use crate::check::{CheckResult, Stop, ensure, ensure_eq};
+use crate::store::case::{Case, MINUTE, NOW, deliver, holder, inbox, page, refused};
+
+pub(in crate::store) async fn what_is_due_comes_longest_overdue_first(
+    case: &mut Case,
+) -> CheckResult {
+    let store = case.store();
+    let (one, two) = (case.mailbox(1).await?, case.mailbox(2).await?);
+    ensure_eq!(
+        store.next_due().await?,
+        None,
+        "the next due time where nothing is scheduled"
+    );
+    store
+        .set_due(one.id, Workload::Incoming, NOW.minus(MINUTE))
+        .await?;
+    store
+        .set_due(two.id, Workload::Incoming, NOW.minus(3 * MINUTE))
+        .await?;
+    store
+        .set_due(two.id, Workload::Outgoing, NOW.plus(MINUTE))
+        .await?;
+    let due = store.due(NOW, 10).await?;
+    let seen: Vec<_> = due.iter().map(|due| (due.mailbox, due.workload)).collect();
+    ensure_eq!(
+        seen,
+        [(two.id, Workload::Incoming), (one.id, Workload::Incoming)],
+        "what is due"
+    );
+    ensure_eq!(
+        store.due(NOW, 1).await?.len(),
+        1,
+        "how many where one is asked for"
+    );
+    ensure_eq!(
+        store.next_due().await?,
+        Some(NOW.minus(3 * MINUTE)),
+        "the next due time"
+    );
+    refused(
+        store
+            .set_due(
+                postroom_core::MailboxId::from_random([99; 16]),
+                Workload::Incoming,
+                NOW,
+            )
+            .await,
+        ErrorKind::NotFound,
+        "scheduling a mailbox that is not there",
+    )
+}
+
+pub(in crate::store) async fn what_is_switched_off_is_not_due(case: &mut Case) -> CheckResult {
+    let store = case.store();
+    let mut user = case.mailbox(1).await?;
+    store.set_due(user.id, Workload::Incoming, NOW).await?;
+    user.incoming.enabled = false;
+    let mut user = store.update_mailbox(&user).await?;
+    ensure!(
+        store.due(NOW, 10).await?.is_empty(),
+        "a disabled workload is due"
+    );
+    user.incoming.enabled = true;
+    user.active = false;
+    let mut user = store.update_mailbox(&user).await?;
+    ensure!(
+        store.due(NOW, 10).await?.is_empty(),
+        "a workload of an inactive mailbox is due"
+    );
+    ensure_eq!(
+        store.next_due().await?,
+        None,
+        "the next due time of an inactive mailbox"
+    );
+    user.active = true;
+    store.update_mailbox(&user).await?;
+    ensure_eq!(
+        store.due(NOW, 10).await?.len(),
+        1,
+        "due workloads after switching it on again"
+    );
+    Ok(())
+}
+
+pub(in crate::store) async fn a_lease_keeps_others_away(case: &mut Case) -> CheckResult {
+    let store = case.store();
+    let (user, lease) = case.incoming(1).await?;
+    store
+        .set_due(user.id, Workload::Incoming, NOW.minus(MINUTE))
+        .await?;
+    let second = store
+        .acquire_lease(
+            user.id,
+            Workload::Incoming,
+            holder(2),
+            NOW.plus(MINUTE),
+            MINUTE,
+        )
+        .await?;
+    ensure_eq!(second, None, "a second lease while the first lasts");
+    ensure!(
+        store.due(NOW, 10).await?.is_empty(),
+        "a leased workload is due"
+    );
+    // Another workload of the same mailbox is free.
+    case.lease(&user, Workload::Outgoing).await?;
+    let renewed = store
+        .renew_lease(&lease, NOW.plus(MINUTE), 2 * MINUTE)
+        .await?;
+    ensure_eq!(
+        renewed.expires_at,
+        NOW.plus(3 * MINUTE),
+        "the end of a renewed lease"
+    );
+    ensure_eq!(renewed.fence, lease.fence, "the fence of a renewed lease");
+    ensure_eq!(
+        store.due(NOW.plus(4 * MINUTE), 10).await?.len(),
+        1,
+        "due workloads once the lease is over"
+    );
+    refused(
+        store
+            .acquire_lease(
+                postroom_core::MailboxId::from_random([99; 16]),
+                Workload::Incoming,
+                holder(1),
+                NOW,
+                MINUTE,
+            )
+            .await,
+        ErrorKind::NotFound,
+        "a lease of a mailbox that is not there",
+    )
+}
+
+pub(in crate::store) async fn fences_rise_with_every_holder(case: &mut Case) -> CheckResult {
+    let (user, lease) = case.incoming(1).await?;
+    let mut last = lease;
+    for n in 2..5 {
+        case.store().release_lease(&last).await?;
+        let next = case
+            .store()
+            .acquire_lease(user.id, Workload::Incoming, holder(n), NOW, MINUTE)
+            .await?
+            .ok_or_else(|| Stop::failed("a released lease was not given"))?;
+        ensure!(next.fence > last.fence, "the fence did not rise");
+        last = next;
+    }
+    Ok(())
+}
+
+pub(in crate::store) async fn a_lost_lease_writes_nothing(case: &mut Case) -> CheckResult {
+    let store = case.store();
+    let (user, old) = case.incoming(1).await?;
+    case.list(&old, &[1]).await?;
+    let late = NOW.plus(3 * MINUTE);
+    let new = store
+        .acquire_lease(user.id, Workload::Incoming, holder(2), late, MINUTE)
+        .await?
+        .ok_or_else(|| Stop::failed("a lease whose time was up was not given"))?;
+    let lost = ErrorKind::LeaseLost;
+    refused(
+        store.renew_lease(&old, late, MINUTE).await,
+        lost,
+        "renewing",
+    )?;
+    refused(
+        store.settle(&old, &[deliver(user.id, 1)]).await,
+        lost,
+        "settling",
+    )?;
+    refused(
+        store
+            .record_page(&old, &page(user.id, &[2], "later"), late)
+            .await,
+        lost,
+        "recording a page",
+    )?;
+    refused(
+        store.begin_relisting(&old, &inbox()).await,
+        lost,
+        "a relisting",
+    )?;
+    let cycle = CycleRecord::succeeded(NOW, late, late, 0);
+    refused(
+        store.record_cycle(&old, &cycle).await,
+        lost,
+        "recording a cycle",
+    )?;
+    store.release_lease(&old).await?;
+    store.renew_lease(&new, late, MINUTE).await?;
+    let pending = store.pending(user.id, late, 10).await?;
+    ensure_eq!(
+        pending.len(),
+        1,
+        "pending rows after everything was refused"
+    );
+    let state = store.folder_state(user.id, &inbox()).await?;
+    ensure_eq!(
+        state.cursor.as_ref().map(|cursor| cursor.as_str()),
+        Some("after"),
+        "the cursor after everything was refused"
+    );
+    Ok(())
+}
+
+pub(in crate::store) async fn a_late_holder_that_nobody_replaced_still_writes(
+    case: &mut Case,
+) -> CheckResult {
+    let (user, lease) = case.incoming(1).await?;
+    let late = NOW.plus(60 * MINUTE);
+    case.store()
+        .record_page(&lease, &page(user.id, &[1], "after"), late)
+        .await?;
+    case.store().renew_lease(&lease, late, MINUTE).await?;
+    Ok(())
+}
+
+pub(in crate::store) async fn a_released_lease_is_gone(case: &mut Case) -> CheckResult {
+    let (user, lease) = case.incoming(1).await?;
+    case.store().release_lease(&lease).await?;
+    refused(
+        case.store()
+            .record_page(&lease, &page(user.id, &[1], "after"), NOW)
+            .await,
+        ErrorKind::LeaseLost,
+        "a write with a released lease",
+    )?;
+    case.store().release_lease(&lease).await?;
+    Ok(())
+}
+
+pub(in crate::store) async fn leases_survive_reopening(case: &mut Case) -> CheckResult {
+    let (user, lease) = case.incoming(1).await?;
+    case.reopen().await?;
+    let second = case
+        .store()
+        .acquire_lease(user.id, Workload::Incoming, holder(2), NOW, MINUTE)
+        .await?;
+    ensure_eq!(second, None, "a lease that another process holds");
+    case.list(&lease, &[1]).await
+}
