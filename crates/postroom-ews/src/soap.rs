@@ -43,8 +43,10 @@ pub(crate) fn envelope(
 
 /// Reads a cleaned answer into a tree.
 pub(crate) fn parse(text: &str) -> Result<Document<'_>, roxmltree::Error> {
-    let mut options = ParsingOptions::default();
-    options.nodes_limit = NODES_MAX;
+    let options = ParsingOptions {
+        nodes_limit: NODES_MAX,
+        ..ParsingOptions::default()
+    };
     Document::parse_with_options(text, options)
 }
 
@@ -86,7 +88,9 @@ impl Refusal {
         let (mut line, mut position, mut violation) = (None, None, None);
         for value in children(details) {
             let text = value.text().map(str::trim).unwrap_or_default();
-            let name = value.attribute("Name").unwrap_or(value.tag_name().name());
+            let name = value
+                .attribute("Name")
+                .unwrap_or_else(|| value.tag_name().name());
             match name {
                 "BackOffMilliseconds" => {
                     self.back_off = text.parse().ok().map(Duration::from_millis);

@@ -1,6 +1,6 @@
 //! Reading mail.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use postroom_core::email::Defect;
@@ -86,10 +86,10 @@ impl MailSource for EwsProvider {
             }));
             match page.next {
                 Some(next) => offset = next,
-                None => return Ok(folders),
+                None => break,
             }
         }
-        Ok(folders)
+        Ok(without_top(folders))
     }
 
     /// The folder with that role.
@@ -426,6 +426,15 @@ impl EwsProvider {
         fetched.defects.push(Defect::Rebuilt);
         Ok(fetched)
     }
+}
+
+/// Folders whose parent is the top, which is not listed, are those at the top.
+fn without_top(mut folders: Vec<Folder>) -> Vec<Folder> {
+    let listed: BTreeSet<FolderId> = folders.iter().map(|folder| folder.id.clone()).collect();
+    for folder in &mut folders {
+        folder.parent = folder.parent.take().filter(|id| listed.contains(id));
+    }
+    folders
 }
 
 /// A fault that is about an id, where the only id is a folder's.

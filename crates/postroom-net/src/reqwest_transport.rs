@@ -2,7 +2,6 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +39,8 @@ pub struct TransportSettings {
     pub connect_timeout: Duration,
     /// Give up when nothing arrives for this long.
     pub read_timeout: Duration,
+    /// Connect directly, whatever proxy the environment names: for addresses of this machine.
+    pub no_proxy: bool,
 }
 
 impl Default for TransportSettings {
@@ -51,6 +52,7 @@ impl Default for TransportSettings {
             idle_timeout: Duration::from_secs(90),
             connect_timeout: Duration::from_secs(20),
             read_timeout: postroom_core::profile::REQUEST_TIMEOUT_MAX,
+            no_proxy: false,
         }
     }
 }
@@ -66,6 +68,7 @@ impl TransportSettings {
             idle_connections_max: usize::from(profile.connections_max),
             connect_timeout: defaults.connect_timeout.min(profile.request_timeout),
             read_timeout: profile.request_timeout,
+            no_proxy: profile.incoming.location.as_deref().is_some_and(is_local),
             ..defaults
         }
     }
@@ -74,11 +77,10 @@ impl TransportSettings {
 /// HTTP over TCP and TLS: rustls with the platform's authorities, connections kept alive, gzip
 /// answers, no redirects, no cookies.
 ///
-/// Proxies are taken from the environment (`HTTPS_PROXY`, `NO_PROXY`), except for addresses of this
-/// machine.
+/// Proxies are taken from the environment (`HTTPS_PROXY`, `NO_PROXY`), unless the settings say
+/// otherwise.
 pub struct ReqwestTransport {
-    remote: reqwest::Client,
-    local: reqwest::Client,
+    client: reqwest::Client,
     settings: TransportSettings,
 }
 
@@ -89,8 +91,7 @@ impl ReqwestTransport {
     /// `Misconfigured` where the extra authorities are no PEM certificates.
     pub fn new(settings: TransportSettings) -> Result<Self, NetError> {
         Ok(Self {
-            remote: client(&settings, false)?,
-            local: client(&settings, true)?,
+            client: client(&settings)?,
             settings,
         })
     }
@@ -104,7 +105,7 @@ impl fmt::Debug for ReqwestTransport {
     }
 }
 
-fn client(settings: &TransportSettings, local: bool) -> Result<reqwest::Client, NetError> {
+fn client(settings: &TransportSettings) -> Result<reqwest::Client, NetError> {
     let misconfigured = |error: reqwest::Error| {
         NetError::new(NetFailure::Misconfigured, false)
             .with_detail("the extra authorities or the platform's cannot be used")
@@ -122,7 +123,7 @@ fn client(settings: &TransportSettings, local: bool) -> Result<reqwest::Client, 
         .connect_timeout(settings.connect_timeout)
         .read_timeout(settings.read_timeout)
         .dns_resolver(Arc::new(SystemResolver));
-    if local {
+    if settings.no_proxy {
         builder = builder.no_proxy();
     }
     if let Some(pem) = &settings.extra_authorities_pem {
@@ -133,13 +134,18 @@ fn client(settings: &TransportSettings, local: bool) -> Result<reqwest::Client, 
     builder.build().map_err(misconfigured)
 }
 
-/// Whether the URL points to this machine, to which no proxy leads.
-fn is_local(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
-        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        None => false,
+/// Whether a location, a URL or a host, is on this machine, to which no proxy leads.
+fn is_local(location: &str) -> bool {
+    let url = if location.contains("://") {
+        Url::parse(location)
+    } else {
+        Url::parse(&format!("https://{location}"))
+    };
+    match url.as_ref().map(Url::host) {
+        Ok(Some(Host::Ipv4(ip))) => ip.is_loopback(),
+        Ok(Some(Host::Ipv6(ip))) => ip.is_loopback(),
+        Ok(Some(Host::Domain(name))) => name == "localhost" || name.ends_with(".localhost"),
+        Ok(None) | Err(_) => false,
     }
 }
 
@@ -147,17 +153,12 @@ fn is_local(url: &Url) -> bool {
 impl HttpTransport for ReqwestTransport {
     async fn send(&self, _ctx: &OpContext, request: HttpRequest) -> Result<HttpResponse, NetError> {
         check_scheme(&request.url, self.settings.danger_allow_plain_http)?;
-        let client = if is_local(&request.url) {
-            &self.local
-        } else {
-            &self.remote
-        };
         let length = request.content_length();
         let mut headers = request.headers;
         if let Some(value) = request.authentication.authorization() {
             headers.insert(header::AUTHORIZATION, value);
         }
-        let mut builder = client.request(request.method, request.url);
+        let mut builder = self.client.request(request.method, request.url);
         if length > 0 {
             // With it in place the body is sent as it is, not in chunks.
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
@@ -247,12 +248,14 @@ impl Resolve for SystemResolver {
 
 /// Finds out what happened from the chain of causes, which holds it as types, not as text.
 fn classify(error: reqwest::Error) -> NetError {
-    let failure = failure_of(&error).unwrap_or(if error.is_timeout() {
-        NetFailure::TimedOut
-    } else if error.is_builder() {
-        NetFailure::Misconfigured
-    } else {
-        NetFailure::Lost
+    let failure = failure_of(&error).unwrap_or_else(|| {
+        if error.is_timeout() {
+            NetFailure::TimedOut
+        } else if error.is_builder() {
+            NetFailure::Misconfigured
+        } else {
+            NetFailure::Lost
+        }
     });
     let may_have_arrived = !error.is_connect()
         && !error.is_builder()
@@ -303,5 +306,46 @@ fn tls_failure(error: &rustls::Error) -> NetFailure {
             NetFailure::CertificateUntrusted
         }
         _ => NetFailure::TlsFailed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_is_recognised() {
+        for (location, local) in [
+            ("http://127.0.0.1:1/x", true),
+            ("localhost:8443", true),
+            ("https://[::1]/", true),
+            ("mail.example.org", false),
+            ("https://localhost.example.org/", false),
+            ("", false),
+        ] {
+            assert_eq!(is_local(location), local, "{location}");
+        }
+    }
+
+    #[test]
+    fn authorities_must_be_certificates() {
+        let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let settings = TransportSettings {
+            extra_authorities_pem: Some(pem.to_owned()),
+            ..TransportSettings::default()
+        };
+        let error = ReqwestTransport::new(settings).unwrap_err();
+        assert_eq!(error.failure(), NetFailure::Misconfigured);
+        assert!(!error.may_have_arrived());
+    }
+
+    #[test]
+    fn clear_text_needs_permission() {
+        let url = Url::parse("http://x.example/").unwrap();
+        let refused = check_scheme(&url, false).unwrap_err();
+        assert_eq!(refused.failure(), NetFailure::InsecureRefused);
+        assert!(check_scheme(&url, true).is_ok());
+        let url = Url::parse("ftp://x.example/").unwrap();
+        assert!(check_scheme(&url, true).is_err());
     }
 }

@@ -8,9 +8,8 @@ use postroom_core::Timestamp;
 /// A time as servers write it: with an offset as promised, or without one, which means UTC here.
 pub(crate) fn time(text: &str) -> Option<Timestamp> {
     let text = text.trim();
-    text.parse()
-        .ok()
-        .or_else(|| format!("{text}Z").parse().ok())
+    let at: jiff::Timestamp = text.parse().or_else(|_| format!("{text}Z").parse()).ok()?;
+    Some(Timestamp::from_millis(at.as_millisecond()))
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@
 //! What it deliberately does not do: expand recurring series, evaluate calendars, or send meeting
 //! requests. Appointments, contacts and tasks are stored and given back as they came.
 
+mod backdoor;
 mod call;
 mod capture;
 mod code;

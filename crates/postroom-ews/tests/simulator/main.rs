@@ -1,0 +1,14 @@
+//! The adapter against the simulated Exchange, over real sockets.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a test that meets the unexpected has failed"
+)]
+
+mod connecting;
+mod failing;
+mod reading;
+mod sending;
+mod support;
