@@ -1,4 +1,7 @@
 //! The traits.
+//!
+//! What a provider may lack has a body here that says so: an adapter writes what it offers. A
+//! decorator must pass on every method; `clippy::missing_trait_methods` sees to it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +11,7 @@ use postroom_core::outbox::{SentReceipt, StagedSubmission};
 
 use crate::capabilities::Capabilities;
 use crate::context::OpContext;
-use crate::error::Result;
+use crate::error::{ProviderError, Result};
 use crate::types::{
     ChangePage, DeleteMode, FetchedMessage, Folder, FolderId, MailChange, MailHeaders, PageLimit,
     RemoteId, Submission, SubmissionIdentity, SubmissionTrace, SyncCursor, WellKnownFolder,
@@ -53,10 +56,14 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     fn capabilities(&self) -> Arc<Capabilities>;
 
     /// Reading mail, where it can.
-    fn mail(&self) -> Option<&dyn MailSource>;
+    fn mail(&self) -> Option<&dyn MailSource> {
+        None
+    }
 
     /// Sending mail, where it can.
-    fn submitter(&self) -> Option<&dyn MailSubmitter>;
+    fn submitter(&self) -> Option<&dyn MailSubmitter> {
+        None
+    }
 }
 
 /// Reading mail.
@@ -94,7 +101,11 @@ pub trait MailSource: Send + Sync {
         ctx: &OpContext,
         parent: Option<&FolderId>,
         name: &str,
-    ) -> Result<FolderId>;
+    ) -> Result<FolderId> {
+        let _ = (ctx, parent, name);
+        let option = "mail_create_folder";
+        Err(ProviderError::unsupported("mail.ensure_folder", option))
+    }
 
     /// What changed in a folder since a cursor (everything, where `None`), one bounded page.
     ///
@@ -151,7 +162,10 @@ pub trait MailSource: Send + Sync {
         folder: &FolderId,
         ids: &[RemoteId],
         target: &FolderId,
-    ) -> Result<Vec<Result<Option<RemoteId>>>>;
+    ) -> Result<Vec<Result<Option<RemoteId>>>> {
+        let _ = (ctx, folder, ids, target);
+        Err(ProviderError::unsupported("mail.move_to", "mail_move"))
+    }
 
     /// Deletes messages.
     ///
@@ -187,7 +201,10 @@ pub trait MailSubmitter: Send + Sync {
     ///
     /// # Errors
     /// `Unsupported`; `TooLarge`; `QuotaExceeded`. Nothing was sent, whatever the error.
-    async fn stage(&self, ctx: &OpContext, submission: &Submission) -> Result<StagedSubmission>;
+    async fn stage(&self, ctx: &OpContext, submission: &Submission) -> Result<StagedSubmission> {
+        let _ = (ctx, submission);
+        Err(ProviderError::unsupported("submit.stage", "submit_staged"))
+    }
 
     /// Sends a message: the draft where `staged` is given, the bytes otherwise.
     ///
@@ -213,15 +230,30 @@ pub trait MailSubmitter: Send + Sync {
     ///
     /// # Errors
     /// `Unsupported`, and what concerns the connection or mailbox.
-    async fn find(&self, ctx: &OpContext, identity: &SubmissionIdentity)
-    -> Result<SubmissionTrace>;
+    async fn find(
+        &self,
+        ctx: &OpContext,
+        identity: &SubmissionIdentity,
+    ) -> Result<SubmissionTrace> {
+        let _ = (ctx, identity);
+        Err(ProviderError::unsupported(
+            "submit.find",
+            "submit_traceable",
+        ))
+    }
 
     /// Removes a draft that is not going to be sent. One that is not there counts as removed.
     /// Requires [`Capabilities::submit_staged`].
     ///
     /// # Errors
     /// `Unsupported`; `PermissionDenied`.
-    async fn discard(&self, ctx: &OpContext, staged: &StagedSubmission) -> Result<()>;
+    async fn discard(&self, ctx: &OpContext, staged: &StagedSubmission) -> Result<()> {
+        let _ = (ctx, staged);
+        Err(ProviderError::unsupported(
+            "submit.discard",
+            "submit_staged",
+        ))
+    }
 }
 
 // The families are used as trait objects: keep them dyn-safe.

@@ -35,8 +35,8 @@ async fn found_sent(case: &Case<'_>, submission: &Submission) -> CheckResult {
 
 /// A draft where the provider stages.
 async fn prepared(case: &Case<'_>) -> CheckResult<(Submission, Option<StagedSubmission>)> {
-    let submission = case.submission().await?;
     let submitter = case.submitter()?;
+    let submission = case.submission().await?;
     let staged = match case.capabilities().submit_staged {
         true => Some(submitter.stage(&case.ctx, &submission).await?),
         false => None,
