@@ -83,7 +83,11 @@ impl EngineError {
 
     pub(crate) fn fields(operation: &'static str, fields: &[FieldError]) -> Self {
         fields.iter().fold(
-            Self::new(ErrorKind::InvalidInput, Code::ConfigurationInvalid, operation),
+            Self::new(
+                ErrorKind::InvalidInput,
+                Code::ConfigurationInvalid,
+                operation,
+            ),
             |error, field| error.with(field.field, &field.message),
         )
     }

@@ -1,1 +1,66 @@
 //! Email between a business application and its people's mail systems, kept in step from the server side.
+//!
+//! This crate is the paved path: it wires the engine, the Exchange adapter and the embedded store,
+//! and re-exports what an embedding program needs.
+//!
+//! ```no_run
+//! use postroom::core::organization::{Deployment, DeploymentKind};
+//! use postroom::core::principal::Principal;
+//! use postroom::sqlite::{KeySource, StorageOptions, create_key_file};
+//! use postroom::Postroom;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! create_key_file("postroom.key".as_ref())?;
+//! let options = StorageOptions::new("postroom.sqlite").with_key(KeySource::File("postroom.key".into()));
+//! let postroom = Postroom::create(&options, "Contoso", Deployment::new(DeploymentKind::OnPremises))?;
+//! let engine = postroom.engine().start();
+//! let operator = Principal::operator("setup");
+//! println!("{} profiles", engine.admin().profiles(&operator).await?.len());
+//! engine.stop().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | Module | What it holds |
+//! |---|---|
+//! | [`core`] | the domain: types and pure decisions |
+//! | [`engine`] | the engine and administration |
+//! | [`store`] | the storage traits; implement [`store::Crm`] for a database of your own |
+//! | [`provider`] | the provider traits; implement them for another mail system |
+//! | [`mime`] | messages and emails |
+//! | `ews`, `sqlite` | the adapter and the embedded store, by the features of these names |
+//!
+//! What it deliberately does not do: decide anything itself.
+
+pub use postroom_core as core;
+pub use postroom_engine as engine;
+pub use postroom_mime as mime;
+pub use postroom_net as net;
+pub use postroom_provider as provider;
+pub use postroom_store as store;
+
+#[cfg(feature = "ews")]
+pub use postroom_ews as ews;
+#[cfg(feature = "sqlite")]
+pub use postroom_store_sqlite as sqlite;
+
+#[cfg(feature = "sqlite")]
+mod open;
+
+#[cfg(feature = "sqlite")]
+pub use open::Postroom;
+pub use postroom_engine::{
+    Admin, AdminError, Engine, EngineBuilder, EngineError, EngineHandle, ErrorKind,
+};
+
+/// Every mail system that is switched on by the features of this crate. Add your own with
+/// [`ProviderRegistry::with`](provider::ProviderRegistry::with).
+#[must_use]
+pub fn default_providers() -> provider::ProviderRegistry {
+    let registry = provider::ProviderRegistry::new();
+    #[cfg(feature = "ews")]
+    let registry = registry
+        .with(std::sync::Arc::new(ews::EwsFactory::exchange_server()))
+        .with(std::sync::Arc::new(ews::EwsFactory::exchange_online()));
+    registry
+}

@@ -11,8 +11,8 @@ use postroom_core::{LedgerId, MailboxId, OutboxId, RecordId, Timestamp, Workload
 use postroom_store::{KnownQuery, LedgerFilter, OutboxFilter, Page};
 use serde::Serialize;
 
-use super::overview::why;
 use super::Admin;
+use super::overview::why;
 use crate::error::{EngineError, Result};
 use crate::plan::authorize::Right;
 
@@ -25,7 +25,6 @@ const SCAN_MAX: u64 = 200_000;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 #[expect(clippy::exhaustive_enums, reason = "a message comes in or goes out")]
-#[expect(clippy::large_enum_variant, reason = "few exist at a time")]
 pub enum ExplanationKind {
     /// A message that was met in a mailbox.
     Incoming {
@@ -87,15 +86,15 @@ impl Admin {
 
     async fn find(&self, text: &str) -> Result<(Vec<LedgerEntry>, Vec<OutboxEntry>)> {
         let store = &self.environment.store;
-        if let Ok(id) = text.parse::<LedgerId>() {
-            if let Some(entry) = store.ledger_entry(id).await? {
-                return Ok((vec![entry], Vec::new()));
-            }
+        if let Ok(id) = text.parse::<LedgerId>()
+            && let Some(entry) = store.ledger_entry(id).await?
+        {
+            return Ok((vec![entry], Vec::new()));
         }
-        if let Ok(id) = text.parse::<OutboxId>() {
-            if let Some(entry) = store.outbox_entry(id).await? {
-                return Ok((Vec::new(), vec![entry]));
-            }
+        if let Ok(id) = text.parse::<OutboxId>()
+            && let Some(entry) = store.outbox_entry(id).await?
+        {
+            return Ok((Vec::new(), vec![entry]));
         }
         if let Ok(id) = text.parse::<RecordId>() {
             let found = self.of_record(id).await?;
@@ -127,12 +126,12 @@ impl Admin {
     async fn of_message_id(&self, id: MessageId) -> Result<(Vec<LedgerEntry>, Vec<OutboxEntry>)> {
         let store = &self.environment.store;
         let own = id.as_str().split('@').next().unwrap_or_default();
-        if let Ok(outbox) = own.parse::<OutboxId>() {
-            if let Some(entry) = store.outbox_entry(outbox).await? {
-                match entry.record {
-                    Some(record) => return self.of_record(record).await,
-                    None => return Ok((Vec::new(), vec![entry])),
-                }
+        if let Ok(outbox) = own.parse::<OutboxId>()
+            && let Some(entry) = store.outbox_entry(outbox).await?
+        {
+            match entry.record {
+                Some(record) => return self.of_record(record).await,
+                None => return Ok((Vec::new(), vec![entry])),
             }
         }
         let nothing = postroom_core::email::ContentKey::from_bytes([0; 32]);
@@ -174,7 +173,10 @@ impl Admin {
     async fn incoming_explained(&self, entry: LedgerEntry) -> Result<Explanation> {
         let (mailbox, schedule, due) = self.schedule(entry.mailbox, Workload::Incoming).await?;
         let mut evidence = vec![match entry.received_at {
-            Some(at) => format!("the server received it at {at}; first listed at {}", entry.first_seen),
+            Some(at) => format!(
+                "the server received it at {at}; first listed at {}",
+                entry.first_seen
+            ),
             None => format!("first listed at {}", entry.first_seen),
         }];
         if let Some(decision) = &entry.decision {
@@ -205,7 +207,11 @@ impl Admin {
                 Some("nothing happens by itself; replay it once a setting was changed".to_owned()),
             ),
             LedgerState::Quarantined { code, raw_kept } => {
-                let kept = if *raw_kept { "its raw form is kept" } else { "it could not be fetched" };
+                let kept = if *raw_kept {
+                    "its raw form is kept"
+                } else {
+                    "it could not be fetched"
+                };
                 (
                     format!("set aside after repeated failure with {code}; {kept}"),
                     None,
@@ -231,7 +237,10 @@ impl Admin {
     async fn outgoing_explained(&self, entry: OutboxEntry) -> Result<Explanation> {
         let (mailbox, schedule, due) = self.schedule(entry.mailbox, Workload::Outgoing).await?;
         let mut evidence = vec![
-            format!("composed at {} with Message-ID {}", entry.created_at, entry.message_id),
+            format!(
+                "composed at {} with Message-ID {}",
+                entry.created_at, entry.message_id
+            ),
             format!("to {} recipients", entry.recipients.len()),
         ];
         if let Some(token) = &entry.token {
@@ -257,7 +266,11 @@ impl Admin {
                     SendPhase::Staging => "a draft is being made",
                     SendPhase::Submitting { .. } => "it is being handed over",
                 };
-                (format!("attempt {attempt} is under way: {how}"), due, Some(schedule))
+                (
+                    format!("attempt {attempt} is under way: {how}"),
+                    due,
+                    Some(schedule),
+                )
             }
             OutboxState::Sent { receipt, at } => {
                 if receipt.reconciled {
@@ -276,7 +289,10 @@ impl Admin {
             OutboxState::Unknown { code, since } => (
                 format!("unknown since {since}: {}", code.spec().summary),
                 None,
-                Some(format!("it is never sent again by itself: {}", code.spec().remedy)),
+                Some(format!(
+                    "it is never sent again by itself: {}",
+                    code.spec().remedy
+                )),
             ),
         };
         Ok(Explanation {
@@ -307,8 +323,12 @@ impl Admin {
         )
         .err();
         let mut text = why(&loaded.mailbox, workload, closed, now);
-        if let Some(until) = profile.and_then(|profile| self.environment.breakers.open_until(profile.id)) {
-            text = format!("the profile is paused until {until} because its server is in trouble; {text}");
+        if let Some(until) =
+            profile.and_then(|profile| self.environment.breakers.open_until(profile.id))
+        {
+            text = format!(
+                "the profile is paused until {until} because its server is in trouble; {text}"
+            );
         }
         let due = match closed {
             Some(_) => None,

@@ -119,8 +119,13 @@ impl Admin {
     /// `NotFound`; what the store answers.
     pub async fn run_job(&self, principal: &Principal, id: JobId) -> Result<Job> {
         const ACTION: &str = "job.run";
-        self.allow(principal, Right::WriteMailbox, ACTION, Subject::Organization)
-            .await?;
+        self.allow(
+            principal,
+            Right::WriteMailbox,
+            ACTION,
+            Subject::Organization,
+        )
+        .await?;
         let environment = &self.environment;
         loop {
             let job = environment
@@ -168,8 +173,13 @@ impl Admin {
     /// `NotFound`.
     pub async fn dismiss_alert(&self, principal: &Principal, id: AlertId) -> Result<()> {
         const ACTION: &str = "alert.dismiss";
-        self.allow(principal, Right::WriteMailbox, ACTION, Subject::Organization)
-            .await?;
+        self.allow(
+            principal,
+            Right::WriteMailbox,
+            ACTION,
+            Subject::Organization,
+        )
+        .await?;
         let now = self.environment.now();
         self.environment.store.dismiss_alert(id, now).await?;
         self.audit(principal, ACTION, Subject::Organization, id.to_string())

@@ -90,21 +90,16 @@ impl Admin {
     /// `NotFound`; `InvalidInput` where several have the name.
     pub async fn find_mailbox(&self, principal: &Principal, text: &str) -> Result<Mailbox> {
         const ACTION: &str = "mailbox.find";
-        self.allow(
-            principal,
-            Right::ReadMailbox,
-            ACTION,
-            Subject::Organization,
-        )
-        .await?;
+        self.allow(principal, Right::ReadMailbox, ACTION, Subject::Organization)
+            .await?;
         let store = &self.environment.store;
         if let Ok(id) = text.parse::<MailboxId>() {
             return self.known_mailbox(ACTION, id).await;
         }
-        if let Ok(address) = text.parse::<EmailAddress>() {
-            if let Some(mailbox) = store.mailbox_by_address(&address).await? {
-                return Ok(mailbox);
-            }
+        if let Ok(address) = text.parse::<EmailAddress>()
+            && let Some(mailbox) = store.mailbox_by_address(&address).await?
+        {
+            return Ok(mailbox);
         }
         let mut filter = MailboxFilter::default();
         filter.text = Some(text.to_owned());
@@ -143,8 +138,7 @@ impl Admin {
         let organization = environment.store.organization().await?;
         let id = MailboxId::from_random(environment.bytes16());
         let bare = Mailbox::new(id, "", new.owner, new.address);
-        let mut edit =
-            MailboxEdit::defaults(&organization.settings.mailbox_defaults, &bare.owner);
+        let mut edit = MailboxEdit::defaults(&organization.settings.mailbox_defaults, &bare.owner);
         edit.name = Some(new.name);
         let mailbox =
             edit::edited(&bare, &edit).map_err(|fields| EngineError::fields(ACTION, &fields))?;
@@ -229,8 +223,7 @@ impl Admin {
     ) -> Result<(Mailbox, Option<Job>)> {
         let organization = self.environment.store.organization().await?;
         let mailbox = self.known_mailbox("mailbox.apply_defaults", id).await?;
-        let edit =
-            MailboxEdit::defaults(&organization.settings.mailbox_defaults, &mailbox.owner);
+        let edit = MailboxEdit::defaults(&organization.settings.mailbox_defaults, &mailbox.owner);
         let mailbox = self.edit_mailbox(principal, id, &edit).await?;
         let job = match after {
             AfterDefaults::TestAndEnable => Some(
@@ -283,11 +276,7 @@ impl Admin {
     /// # Errors
     /// For each: `NotFound`; `Conflict` where there is no address; `PermissionDenied` naming what
     /// the permission model asks for.
-    pub async fn approve(
-        &self,
-        principal: &Principal,
-        ids: &[MailboxId],
-    ) -> BulkOutcome<Mailbox> {
+    pub async fn approve(&self, principal: &Principal, ids: &[MailboxId]) -> BulkOutcome<Mailbox> {
         self.decide_approval(principal, ids, "mailbox.approve", ApprovalEvent::Approve)
             .await
     }

@@ -14,7 +14,10 @@ use crate::run::feed;
 
 /// What a person decides about an outgoing email whose outcome is unknown, or that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "the three answers of the catalogue's remedy")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the three answers of the catalogue's remedy"
+)]
 pub enum OutgoingDecision {
     /// It was sent: somebody saw it.
     Sent,
@@ -84,7 +87,10 @@ impl Admin {
         let conflict = || {
             EngineError::new(ErrorKind::Conflict, Code::InvalidInput, ACTION)
                 .with("state", entry.state.name())
-                .with("what", "only an email whose outcome is unknown can be decided about")
+                .with(
+                    "what",
+                    "only an email whose outcome is unknown can be decided about",
+                )
         };
         let event = match (decision, &entry.state) {
             (OutgoingDecision::Sent, OutboxState::Unknown { .. }) => OutboxEvent::Confirm {
@@ -114,7 +120,9 @@ impl Admin {
         let note = format!("{} became {}", entry.state.name(), next.name());
         self.audit(principal, ACTION, subject, note).await?;
         if decision == OutgoingDecision::Resend {
-            store.set_due(entry.mailbox, Workload::Outgoing, now).await?;
+            store
+                .set_due(entry.mailbox, Workload::Outgoing, now)
+                .await?;
             environment.wake.notify_one();
         }
         feed::report(environment).await?;
@@ -146,13 +154,25 @@ impl Admin {
             .store
             .set_due(entry.mailbox, Workload::Incoming, now)
             .await?;
-        self.audit(principal, ACTION, subject, id.to_string()).await?;
+        self.audit(principal, ACTION, subject, id.to_string())
+            .await?;
         environment.wake.notify_one();
         environment
             .store
             .ledger_entry(id)
             .await?
             .ok_or_else(|| EngineError::not_found(ACTION, "message"))
+    }
+
+    /// The composed form of an outgoing email.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn outgoing_raw(&self, principal: &Principal, id: OutboxId) -> Result<RawMessage> {
+        const ACTION: &str = "outbox.raw";
+        self.allow(principal, Right::ReadMailbox, ACTION, Subject::Organization)
+            .await?;
+        Ok(self.environment.store.outgoing_raw(id).await?)
     }
 
     /// The raw form of a message that was set aside, where it is kept.

@@ -156,12 +156,8 @@ impl Admin {
         }
         let mut profile = self.known_profile(ACTION, id).await?;
         let (endpoint, owner) = match direction {
-            ProfileDirection::Incoming => {
-                (&mut profile.incoming, SecretOwner::ProfileIncoming(id))
-            }
-            ProfileDirection::Outgoing => {
-                (&mut profile.outgoing, SecretOwner::ProfileOutgoing(id))
-            }
+            ProfileDirection::Incoming => (&mut profile.incoming, SecretOwner::ProfileIncoming(id)),
+            ProfileDirection::Outgoing => (&mut profile.outgoing, SecretOwner::ProfileOutgoing(id)),
         };
         endpoint.user_name = Some(user_name.trim().to_owned());
         self.environment.store.put_secret(owner, password).await?;
@@ -272,7 +268,9 @@ impl Admin {
         profile
             .validate()
             .map_err(|fields| EngineError::fields(action, &fields))?;
-        self.environment.registry.find(profile.kind.provider_name())?;
+        self.environment
+            .registry
+            .find(profile.kind.provider_name())?;
         Ok(())
     }
 

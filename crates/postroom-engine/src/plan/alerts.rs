@@ -122,7 +122,11 @@ mod tests {
         assert!(alert.text.starts_with("Profile Main: "), "{}", alert.text);
         let alert = raised(Code::QuotaExceeded, Level::Error, &settings).unwrap();
         assert!(matches!(alert.incident.subject, Subject::Mailbox(_)));
-        assert!(alert.text.starts_with("Mailbox Desk, incoming: "), "{}", alert.text);
+        assert!(
+            alert.text.starts_with("Mailbox Desk, incoming: "),
+            "{}",
+            alert.text
+        );
     }
 
     #[test]

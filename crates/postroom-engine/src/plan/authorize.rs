@@ -22,7 +22,11 @@ pub(crate) enum Right {
 impl Right {
     const fn needs(self) -> (&'static [Role], &'static [Privilege], &'static str) {
         match self {
-            Self::ReadMailbox => (&[], &[Privilege::ReadMailbox], "the privilege Read on Mailbox"),
+            Self::ReadMailbox => (
+                &[],
+                &[Privilege::ReadMailbox],
+                "the privilege Read on Mailbox",
+            ),
             Self::WriteMailbox => (
                 &[],
                 &[Privilege::ReadMailbox, Privilege::WriteMailbox],

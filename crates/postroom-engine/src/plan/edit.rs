@@ -182,9 +182,9 @@ fn method_error(
         (Workload::Outgoing, _, DeliveryMethod::ForwardMailbox) => {
             Some(FieldError::new("outgoing", "cannot be a forward mailbox"))
         }
-        (Workload::Items, MailboxOwner::Queue(_) | MailboxOwner::Forward, _) => Some(
-            FieldError::new("items", "are synchronized for users only"),
-        ),
+        (Workload::Items, MailboxOwner::Queue(_) | MailboxOwner::Forward, _) => {
+            Some(FieldError::new("items", "are synchronized for users only"))
+        }
         (Workload::Items, _, DeliveryMethod::ForwardMailbox) => {
             Some(FieldError::new("items", "cannot be a forward mailbox"))
         }
@@ -264,7 +264,10 @@ mod tests {
         let queue = MailboxOwner::Queue(PartyId::from_random([2; 16]));
         let mut edit = MailboxEdit::new();
         edit.items = Some(DeliveryMethod::ServerSide);
-        assert_eq!(edited(&mailbox(queue), &edit).unwrap_err()[0].field, "items");
+        assert_eq!(
+            edited(&mailbox(queue), &edit).unwrap_err()[0].field,
+            "items"
+        );
         assert!(edited(&mailbox(user()), &edit).is_ok());
         let mut edit = MailboxEdit::new();
         edit.outgoing = Some(DeliveryMethod::ServerSide);
@@ -280,7 +283,11 @@ mod tests {
     fn defaults_fit_every_owner() {
         let mut defaults = MailboxDefaults::default();
         defaults.items = DeliveryMethod::ServerSide;
-        for owner in [user(), MailboxOwner::Queue(PartyId::from_random([3; 16])), MailboxOwner::Forward] {
+        for owner in [
+            user(),
+            MailboxOwner::Queue(PartyId::from_random([3; 16])),
+            MailboxOwner::Forward,
+        ] {
             let edit = MailboxEdit::defaults(&defaults, &owner);
             assert!(edited(&mailbox(owner), &edit).is_ok(), "{owner:?}");
         }

@@ -192,9 +192,21 @@ mod tests {
     #[test]
     fn an_outage_is_not_a_poisoned_batch() {
         let error = |kind, code| ProviderError::new(kind, code, "mail.fetch");
-        assert!(may_be_poisoned(&error(ErrorKind::Timeout, Code::ConnectionTimedOut)));
-        assert!(may_be_poisoned(&error(ErrorKind::Unavailable, Code::ConnectionLost)));
-        assert!(!may_be_poisoned(&error(ErrorKind::Unavailable, Code::ServerUnavailable)));
-        assert!(!may_be_poisoned(&error(ErrorKind::Unauthenticated, Code::CredentialsRejected)));
+        assert!(may_be_poisoned(&error(
+            ErrorKind::Timeout,
+            Code::ConnectionTimedOut
+        )));
+        assert!(may_be_poisoned(&error(
+            ErrorKind::Unavailable,
+            Code::ConnectionLost
+        )));
+        assert!(!may_be_poisoned(&error(
+            ErrorKind::Unavailable,
+            Code::ServerUnavailable
+        )));
+        assert!(!may_be_poisoned(&error(
+            ErrorKind::Unauthenticated,
+            Code::CredentialsRejected
+        )));
     }
 }

@@ -7,13 +7,14 @@ use postroom_core::email::{ContentIdentity, EmailHeaders, KnownEmail};
 use postroom_core::ledger::{LedgerEntry, LedgerEvent, LedgerState};
 use postroom_core::mailbox::MailboxOwner;
 use postroom_core::party::{
-    Participation, Party, PartyKind, PartySettings, record_owner, resolve_recipient,
-    resolve_sender,
+    Participation, Party, PartyKind, PartySettings, record_owner, resolve_recipient, resolve_sender,
 };
 use postroom_core::tracking::{
     Candidates, CorrelationQuery, Decision, IndexedEmail, ResolvedRecipient,
 };
-use postroom_core::{Code, EmailAddress, LedgerId, Mailbox, NamedAddress, PartyId, RecordId, Timestamp};
+use postroom_core::{
+    Code, EmailAddress, LedgerId, Mailbox, NamedAddress, PartyId, RecordId, Timestamp,
+};
 use postroom_store::{EmailParty, MailboxOfParty};
 
 use crate::plan::failure::item_retry_at;
@@ -74,20 +75,24 @@ pub(crate) fn resolved_recipients(
 ) -> Vec<ResolvedRecipient> {
     let mut resolved = Vec::new();
     for address in recipients(headers) {
-        let parties = directory.get(address).map(Vec::as_slice).unwrap_or_default();
+        let parties = directory
+            .get(address)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         for party in resolve_recipient(parties, settings) {
             let may_have_mailbox = matches!(party.kind, PartyKind::User | PartyKind::Queue);
             if let Some(of) = mailboxes.get(&party.id).filter(|_| may_have_mailbox) {
                 resolved.push(ResolvedRecipient::new(address.clone(), party.id, of.filter));
             }
         }
-        if let Some(owner) = mailbox.owner.party() {
-            if mailbox.address.as_ref() == Some(address)
-                && resolved.iter().all(|known: &ResolvedRecipient| known.party != owner)
-            {
-                let filter = mailbox.filter;
-                resolved.push(ResolvedRecipient::new(address.clone(), owner, filter));
-            }
+        if let Some(owner) = mailbox.owner.party()
+            && mailbox.address.as_ref() == Some(address)
+            && resolved
+                .iter()
+                .all(|known: &ResolvedRecipient| known.party != owner)
+        {
+            let filter = mailbox.filter;
+            resolved.push(ResolvedRecipient::new(address.clone(), owner, filter));
         }
     }
     resolved
@@ -134,17 +139,20 @@ pub(crate) fn owner(
 ) -> Option<PartyId> {
     let mut candidates: Vec<PartyId> = Vec::new();
     for address in recipients(headers) {
-        let parties = directory.get(address).map(Vec::as_slice).unwrap_or_default();
+        let parties = directory
+            .get(address)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         for party in resolve_recipient(parties, settings) {
             let owner = match party.kind {
                 PartyKind::User => Some(party.id),
                 PartyKind::Queue => party.owner,
                 _ => None,
             };
-            if let Some(owner) = owner.filter(|_| mailboxes.contains_key(&party.id)) {
-                if !candidates.contains(&owner) {
-                    candidates.push(owner);
-                }
+            if let Some(owner) = owner.filter(|_| mailboxes.contains_key(&party.id))
+                && !candidates.contains(&owner)
+            {
+                candidates.push(owner);
             }
         }
     }
@@ -158,7 +166,11 @@ pub(crate) fn owner(
 }
 
 /// The queues that get a queue item: those whose filter accepts the message.
-pub(crate) fn queues(decision: &Decision, directory: &Directory, mailbox: &Mailbox) -> Vec<PartyId> {
+pub(crate) fn queues(
+    decision: &Decision,
+    directory: &Directory,
+    mailbox: &Mailbox,
+) -> Vec<PartyId> {
     let is_queue = |id: PartyId| {
         mailbox.owner == MailboxOwner::Queue(id)
             || directory
@@ -181,7 +193,12 @@ pub(crate) fn with_provisional_known(
     provisional: &[Provisional],
 ) -> Vec<KnownEmail> {
     let same = |email: &&Provisional| email.known.key == Some(identity.key());
-    known.extend(provisional.iter().filter(same).map(|email| email.known.clone()));
+    known.extend(
+        provisional
+            .iter()
+            .filter(same)
+            .map(|email| email.known.clone()),
+    );
     known
 }
 
@@ -194,10 +211,18 @@ pub(crate) fn with_provisional_candidates(
 ) -> Candidates {
     for email in provisional {
         let index = &email.index;
-        if index.message_ids.iter().any(|id| query.message_ids.contains(id)) {
+        if index
+            .message_ids
+            .iter()
+            .any(|id| query.message_ids.contains(id))
+        {
             candidates.by_message_id.insert(0, index.clone());
         }
-        if index.token.as_ref().is_some_and(|token| query.tokens.contains(token)) {
+        if index
+            .token
+            .as_ref()
+            .is_some_and(|token| query.tokens.contains(token))
+        {
             candidates.by_token.insert(0, index.clone());
         }
         let root = index.conversation_index.as_ref().map(|index| index.root());
@@ -207,7 +232,6 @@ pub(crate) fn with_provisional_candidates(
     }
     candidates
 }
-
 
 /// What a failed attempt does to a row: another one later, or quarantine at the last.
 pub(crate) fn failed(
@@ -259,12 +283,11 @@ pub(crate) fn fetch_groups(sizes: &[Option<u64>], count: usize, bytes: u64) -> V
     groups
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use postroom_core::ledger::{FolderId, RemoteId};
     use postroom_core::MailboxId;
+    use postroom_core::ledger::{FolderId, RemoteId};
 
     #[test]
     fn requests_stay_within_count_and_bytes() {

@@ -52,9 +52,10 @@ pub(crate) fn recover(
         (_, Some(SubmissionTrace::Staged(draft))) if capabilities.submit_staged => {
             Recovery::SendDraft(draft)
         }
-        (SendPhase::Staging, Some(SubmissionTrace::Staged(_) | SubmissionTrace::Nowhere) | None) => {
-            Recovery::Stage
-        }
+        (
+            SendPhase::Staging,
+            Some(SubmissionTrace::Staged(_) | SubmissionTrace::Nowhere) | None,
+        ) => Recovery::Stage,
         (
             SendPhase::Submitting { .. },
             Some(SubmissionTrace::Staged(_) | SubmissionTrace::Nowhere) | None,
@@ -146,12 +147,27 @@ mod tests {
         });
         let sent = SubmissionTrace::Sent(SentReceipt::found(RemoteId::new("sent")));
         for (phase, trace, staged, expected) in [
-            (&submitting, Some(SubmissionTrace::Nowhere), true, doubt.clone()),
+            (
+                &submitting,
+                Some(SubmissionTrace::Nowhere),
+                true,
+                doubt.clone(),
+            ),
             (&bare, Some(SubmissionTrace::Nowhere), false, doubt.clone()),
             (&bare, None, false, doubt.clone()),
             (&submitting, None, true, doubt.clone()),
-            (&submitting, Some(SubmissionTrace::Staged(draft())), false, doubt),
-            (&submitting, Some(SubmissionTrace::InTransit), true, Recovery::Wait),
+            (
+                &submitting,
+                Some(SubmissionTrace::Staged(draft())),
+                false,
+                doubt,
+            ),
+            (
+                &submitting,
+                Some(SubmissionTrace::InTransit),
+                true,
+                Recovery::Wait,
+            ),
             (
                 &submitting,
                 Some(SubmissionTrace::Staged(draft())),
@@ -164,7 +180,12 @@ mod tests {
                 true,
                 Recovery::SendDraft(draft()),
             ),
-            (&SendPhase::Staging, Some(SubmissionTrace::Nowhere), true, Recovery::Stage),
+            (
+                &SendPhase::Staging,
+                Some(SubmissionTrace::Nowhere),
+                true,
+                Recovery::Stage,
+            ),
             (&SendPhase::Staging, None, true, Recovery::Stage),
         ] {
             let recovery = recover(phase, trace.clone(), &capabilities(staged), now);
@@ -180,7 +201,12 @@ mod tests {
     fn failures_before_sending_wait_or_reject() {
         let now = Timestamp::EPOCH;
         let check = |kind, code| {
-            let failure = send_failed(&ProviderError::new(kind, code, "submit.send"), false, 1, now);
+            let failure = send_failed(
+                &ProviderError::new(kind, code, "submit.send"),
+                false,
+                1,
+                now,
+            );
             (failure.event, failure.stop.is_some())
         };
         let (event, stop) = check(ErrorKind::PermissionDenied, Code::SendAsDenied);
@@ -188,10 +214,17 @@ mod tests {
         let (event, stop) = check(ErrorKind::Unavailable, Code::ServerUnavailable);
         assert!(matches!(event, Some(OutboxEvent::Retry { .. })) && stop);
         let (event, stop) = check(ErrorKind::QuotaExceeded, Code::QuotaExceeded);
-        assert!(matches!(event, Some(OutboxEvent::Retry { .. })) && stop, "the email waits");
-        let unknown = ProviderError::new(ErrorKind::Timeout, Code::ConnectionTimedOut, "submit.send")
-            .with_retry(Retry::OutcomeUnknown);
+        assert!(
+            matches!(event, Some(OutboxEvent::Retry { .. })) && stop,
+            "the email waits"
+        );
+        let unknown =
+            ProviderError::new(ErrorKind::Timeout, Code::ConnectionTimedOut, "submit.send")
+                .with_retry(Retry::OutcomeUnknown);
         assert_eq!(send_failed(&unknown, false, 1, now).event, None);
-        assert!(send_failed(&unknown, true, 1, now).event.is_some(), "nothing was sent yet");
+        assert!(
+            send_failed(&unknown, true, 1, now).event.is_some(),
+            "nothing was sent yet"
+        );
     }
 }

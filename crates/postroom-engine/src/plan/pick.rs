@@ -147,7 +147,12 @@ mod tests {
             .collect();
         let mut permits = Permits::default();
         let picked = pick(&due, &profiles, &BTreeSet::new(), &mut permits, 100);
-        let of = |id| picked.iter().filter(|(due, _)| due.profile == Some(id)).count();
+        let of = |id| {
+            picked
+                .iter()
+                .filter(|(due, _)| due.profile == Some(id))
+                .count()
+        };
         assert_eq!(of(shared), 2, "one account, two connections");
         assert_eq!(of(own), 3, "one connection for each mailbox");
         for (_, key) in picked {
@@ -173,9 +178,18 @@ mod tests {
     #[test]
     fn what_runs_is_not_run_twice() {
         let (id, first) = profile(1, 10, CredentialSource::Profile);
-        let all = [due(1, id, Workload::Incoming), due(1, id, Workload::Outgoing)];
+        let all = [
+            due(1, id, Workload::Incoming),
+            due(1, id, Workload::Outgoing),
+        ];
         let running = [(all[0].mailbox, Workload::Incoming)].into();
-        let picked = pick(&all, &[(id, first)].into(), &running, &mut Permits::default(), 10);
+        let picked = pick(
+            &all,
+            &[(id, first)].into(),
+            &running,
+            &mut Permits::default(),
+            10,
+        );
         assert_eq!(picked.len(), 1);
         assert_eq!(picked[0].0, all[1]);
     }

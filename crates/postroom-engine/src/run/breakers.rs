@@ -76,7 +76,10 @@ impl Breakers {
         if now >= breaker.until {
             breaker.failures = breaker.failures.saturating_add(1);
             let doubled = 2_u32.saturating_pow(breaker.failures.saturating_sub(1).min(16));
-            let wait = policy.delay_min.saturating_mul(doubled).min(policy.delay_max);
+            let wait = policy
+                .delay_min
+                .saturating_mul(doubled)
+                .min(policy.delay_max);
             breaker.until = now.plus(wait);
         }
         if let Some(asked) = retry_after {
@@ -125,7 +128,11 @@ mod tests {
         assert_eq!(breakers.admit(id, at(30)), Admission::Go, "the probe");
         assert_eq!(breakers.admit(id, at(31)), Admission::Paused(at(61)));
         breakers.failed(id, Code::ServerUnavailable, None, &policy, at(32));
-        assert_eq!(breakers.admit(id, at(60)), Admission::Paused(at(92)), "longer each time");
+        assert_eq!(
+            breakers.admit(id, at(60)),
+            Admission::Paused(at(92)),
+            "longer each time"
+        );
         assert_eq!(breakers.admit(id, at(92)), Admission::Go);
         assert_eq!(breakers.succeeded(id), Some(Code::ServerUnavailable));
         assert_eq!(breakers.admit(id, at(93)), Admission::Go);

@@ -195,7 +195,13 @@ async fn behind_gate(
     if matches!(code, Code::NotApproved | Code::NoProfile | Code::NoAddress) {
         let settings = &loaded.organization.settings.alerts;
         environment
-            .raise(code, code.spec().level, &about, Default::default(), settings)
+            .raise(
+                code,
+                code.spec().level,
+                &about,
+                Default::default(),
+                settings,
+            )
             .await?;
     }
     environment
@@ -235,7 +241,10 @@ async fn succeeded(cycle: &Cycle<'_>, started: Timestamp, end: CycleEnd) -> Resu
         (at, again) => at.or(again).unwrap_or(ended),
     };
     let record = CycleRecord::succeeded(started, ended, next, after.idle_cycles);
-    environment.store.record_cycle(&cycle.lease, &record).await?;
+    environment
+        .store
+        .record_cycle(&cycle.lease, &record)
+        .await?;
     carry_out(cycle, &change.alerts, String::new()).await?;
     if let Some(code) = environment.breakers.succeeded(cycle.profile.id) {
         environment.close(code, &cycle.about()).await?;
@@ -285,7 +294,10 @@ async fn failed(cycle: &Cycle<'_>, started: Timestamp, failure: CycleFailure) ->
     record.next_due = due.at;
     record.enabled = !matches!(change.health, Health::Disabled { .. });
     record.health = change.health;
-    environment.store.record_cycle(&cycle.lease, &record).await?;
+    environment
+        .store
+        .record_cycle(&cycle.lease, &record)
+        .await?;
     environment.providers.forget(cycle.lease.mailbox);
     if pauses_profile(effective, cycle.profile) {
         let policy = &settings.health;

@@ -3,13 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use postroom_core::email::Direction;
+use postroom_core::health::Health;
 use postroom_core::outbox::OutboxState;
 use postroom_core::tracking::{CorrelationRules, TrackingToken, index_entry};
 use postroom_core::{Code, EmailAddress, Mailbox, MailboxId, Organization, Workload};
-use postroom_core::health::Health;
-use postroom_store::{
-    NewOutgoing, OutgoingEmail, OutgoingReport, OutgoingStatus,
-};
+use postroom_store::{NewOutgoing, OutgoingEmail, OutgoingReport, OutgoingStatus};
 
 use crate::environment::{Environment, rules};
 use crate::error::Result;
@@ -166,7 +164,11 @@ impl Intake<'_> {
         let environment = self.environment;
         // Told before the cursor moves on: told twice is harmless, never told is not.
         if !self.refused.is_empty() {
-            let reports: Vec<_> = self.refused.iter().map(|(report, _)| report.clone()).collect();
+            let reports: Vec<_> = self
+                .refused
+                .iter()
+                .map(|(report, _)| report.clone())
+                .collect();
             environment.crm.report_outgoing(&reports).await?;
             for (report, code) in &self.refused {
                 let about = About {

@@ -4,7 +4,7 @@ use postroom_core::email::{EmailHeaders, MessageId};
 use postroom_core::outbox::{OutboxEntry, SubmissionKey};
 use postroom_core::tracking::{TrackingToken, append_to_subject};
 use postroom_core::{
-    Code, EmailAddress, MailboxId, NamedAddress, OutboxId, Organization, RawMessage, Timestamp,
+    Code, EmailAddress, MailboxId, NamedAddress, Organization, OutboxId, RawMessage, Timestamp,
 };
 use postroom_mime::{OutgoingAttachment, compose, compose_to};
 use postroom_provider::Spool;
@@ -22,7 +22,11 @@ pub(crate) fn message_id(id: OutboxId, from: &EmailAddress) -> Result<MessageId>
         .chars()
         .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'))
         .collect();
-    let domain = if domain.is_empty() { "localhost" } else { &domain };
+    let domain = if domain.is_empty() {
+        "localhost"
+    } else {
+        &domain
+    };
     format!("{id}@{domain}").parse().map_err(|error| {
         EngineError::new(ErrorKind::Internal, Code::Internal, "message.compose").with_source(error)
     })
@@ -79,10 +83,10 @@ pub(crate) fn application_email(
     outgoing.importance = email.importance;
     outgoing.in_reply_to = email.in_reply_to.iter().cloned().collect();
     outgoing.references.clone_from(&email.references);
-    if let Some(parent) = &email.in_reply_to {
-        if !outgoing.references.contains(parent) {
-            outgoing.references.push(parent.clone());
-        }
+    if let Some(parent) = &email.in_reply_to
+        && !outgoing.references.contains(parent)
+    {
+        outgoing.references.push(parent.clone());
     }
     outgoing.attachments = email
         .attachments
@@ -134,12 +138,20 @@ pub(crate) fn application_email(
 fn spooled(spool: &Spool, email: &postroom_mime::OutgoingEmail) -> Result<RawMessage> {
     let mut writer = spool.writer();
     compose_to(email, &mut writer).map_err(|error| {
-        EngineError::new(ErrorKind::InvalidInput, Code::MessageMalformed, "message.compose")
-            .with_source(error)
+        EngineError::new(
+            ErrorKind::InvalidInput,
+            Code::MessageMalformed,
+            "message.compose",
+        )
+        .with_source(error)
     })?;
     writer.finish().map_err(|error| {
-        EngineError::new(ErrorKind::Unavailable, Code::StoreUnavailable, "spool.write")
-            .with_source(error)
+        EngineError::new(
+            ErrorKind::Unavailable,
+            Code::StoreUnavailable,
+            "spool.write",
+        )
+        .with_source(error)
     })
 }
 
@@ -192,7 +204,11 @@ mod tests {
         let local = message_id.as_str().split('@').next().unwrap();
         assert_eq!(outbox_id(local), Some(id));
         assert_eq!(outbox_id(submission_key(id).as_str()), Some(id));
-        assert_eq!(outbox_id("A1B2C3D4-0000-0000-0000-000000000000"), None, "not our spelling");
+        assert_eq!(
+            outbox_id("A1B2C3D4-0000-0000-0000-000000000000"),
+            None,
+            "not our spelling"
+        );
         assert_eq!(outbox_id("hello"), None);
     }
 

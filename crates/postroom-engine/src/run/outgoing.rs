@@ -3,9 +3,7 @@
 //! Each state is stored before the step that it announces, so that after a crash at any point the
 //! next cycle knows how far the attempt can have got.
 
-use postroom_core::outbox::{
-    OutboxEntry, OutboxEvent, OutboxState, SendPhase, StagedSubmission,
-};
+use postroom_core::outbox::{OutboxEntry, OutboxEvent, OutboxState, SendPhase, StagedSubmission};
 use postroom_core::{Code, Timestamp};
 use postroom_provider::{
     Capabilities, MailSubmitter, Provider, Submission, SubmissionIdentity, SubmissionTrace,
@@ -152,22 +150,23 @@ async fn attempt(
     let OutboxState::PendingSend { attempts, .. } = sending.entry.state else {
         return Ok(sending.entry.state);
     };
-    if let Some(max) = capabilities.submit_size_max {
-        if sending.entry.size > max {
-            let code = Code::TooLarge;
-            sending.advance(cycle, OutboxEvent::Reject { code }).await?;
-            sending.alert(cycle, code).await?;
-            return Ok(sending.entry.state);
-        }
+    if let Some(max) = capabilities.submit_size_max
+        && sending.entry.size > max
+    {
+        let code = Code::TooLarge;
+        sending.advance(cycle, OutboxEvent::Reject { code }).await?;
+        sending.alert(cycle, code).await?;
+        return Ok(sending.entry.state);
     }
     if !capabilities.submit_staged {
         return sending.submit(cycle, None).await;
     }
     // An earlier attempt may have left its draft.
-    if attempts > 0 && capabilities.submit_traceable {
-        if let SubmissionTrace::Staged(draft) = sending.find(cycle, None).await? {
-            return sending.submit(cycle, Some(draft)).await;
-        }
+    if attempts > 0
+        && capabilities.submit_traceable
+        && let SubmissionTrace::Staged(draft) = sending.find(cycle, None).await?
+    {
+        return sending.submit(cycle, Some(draft)).await;
     }
     sending.stage(cycle).await
 }
@@ -252,9 +251,7 @@ impl Sending<'_> {
         if !self.capabilities.submit_traceable {
             let since = cycle.environment.now();
             let code = Code::OutcomeUnknown;
-            return self
-                .settle(cycle, OutboxEvent::Doubt { code, since })
-                .await;
+            return self.settle(cycle, OutboxEvent::Doubt { code, since }).await;
         }
         match self.trace(cycle, &phase).await {
             Ok(Some(SubmissionTrace::Sent(mut receipt))) => {
@@ -346,7 +343,9 @@ impl Sending<'_> {
         match &self.entry.state {
             OutboxState::Sending { attempt, .. } => *attempt,
             OutboxState::PendingSend { attempts, .. } => *attempts,
-            OutboxState::Sent { .. } | OutboxState::Failed { .. } | OutboxState::Unknown { .. } => 0,
+            OutboxState::Sent { .. } | OutboxState::Failed { .. } | OutboxState::Unknown { .. } => {
+                0
+            }
         }
     }
 

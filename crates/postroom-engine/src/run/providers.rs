@@ -97,12 +97,20 @@ impl Providers {
     /// The mailbox's Inbox, where it was looked up before.
     pub(crate) fn inbox(&self, mailbox: MailboxId) -> Option<FolderId> {
         let cache = self.cache();
-        cache.entries.get(&(mailbox, Direction::Incoming))?.inbox.clone()
+        cache
+            .entries
+            .get(&(mailbox, Direction::Incoming))?
+            .inbox
+            .clone()
     }
 
     /// Remembers the mailbox's Inbox.
     pub(crate) fn remember_inbox(&self, mailbox: MailboxId, inbox: &FolderId) {
-        if let Some(kept) = self.cache().entries.get_mut(&(mailbox, Direction::Incoming)) {
+        if let Some(kept) = self
+            .cache()
+            .entries
+            .get_mut(&(mailbox, Direction::Incoming))
+        {
             kept.inbox = Some(inbox.clone());
         }
     }
@@ -167,8 +175,7 @@ impl Environment {
         mailbox: Option<&Mailbox>,
         direction: Direction,
     ) -> Result<Option<Credentials>> {
-        let own_settings =
-            direction == Direction::Outgoing && !profile.same_settings_for_outgoing;
+        let own_settings = direction == Direction::Outgoing && !profile.same_settings_for_outgoing;
         let endpoint = if own_settings {
             &profile.outgoing
         } else {
@@ -176,10 +183,9 @@ impl Environment {
         };
         let (user_name, owner) = match endpoint.credentials {
             CredentialSource::Mailbox => match mailbox {
-                Some(mailbox) if mailbox.allow_credentials => (
-                    mailbox.user_name.clone(),
-                    SecretOwner::Mailbox(mailbox.id),
-                ),
+                Some(mailbox) if mailbox.allow_credentials => {
+                    (mailbox.user_name.clone(), SecretOwner::Mailbox(mailbox.id))
+                }
                 _ => return missing(profile),
             },
             CredentialSource::Profile if own_settings => (

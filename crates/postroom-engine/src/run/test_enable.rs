@@ -45,9 +45,7 @@ pub(crate) async fn run(environment: &Environment, mut job: Job) -> Result<Job> 
     let loaded = environment.load(job.mailbox).await?;
     let tested: Vec<Workload> = Workload::ALL
         .into_iter()
-        .filter(|workload| {
-            loaded.mailbox.workload(*workload).method == DeliveryMethod::ServerSide
-        })
+        .filter(|workload| loaded.mailbox.workload(*workload).method == DeliveryMethod::ServerSide)
         .collect();
     if tested.is_empty() {
         let evidence = "no workload of the mailbox is delivered by Postroom";
@@ -127,8 +125,12 @@ async fn probe(
         Ok(request) => request,
         Err(error) => {
             let code = error.code();
-            job.steps
-                .push(TestStep::failed(None, "credentials", code, error.to_string()));
+            job.steps.push(TestStep::failed(
+                None,
+                "credentials",
+                code,
+                error.to_string(),
+            ));
             return Some(code);
         }
     };
@@ -143,11 +145,12 @@ async fn probe(
     };
     let ctx = environment.ctx.within(profile.request_timeout);
     let report = factory.probe(&ctx, &request).await;
-    job.steps.extend(report.steps.iter().map(|step| match step.outcome {
-        ProbeOutcome::Passed => TestStep::passed(None, step.name, &step.evidence),
-        ProbeOutcome::Failed(code) => TestStep::failed(None, step.name, code, &step.evidence),
-        ProbeOutcome::NotReached => TestStep::skipped(None, step.name),
-    }));
+    job.steps
+        .extend(report.steps.iter().map(|step| match step.outcome {
+            ProbeOutcome::Passed => TestStep::passed(None, step.name, &step.evidence),
+            ProbeOutcome::Failed(code) => TestStep::failed(None, step.name, code, &step.evidence),
+            ProbeOutcome::NotReached => TestStep::skipped(None, step.name),
+        }));
     report.first_failure()
 }
 
@@ -211,7 +214,11 @@ async fn test_one(
     match result {
         Ok(()) => {}
         Err(CycleStop::Failed(CycleFailure { code, text, .. })) => {
-            let name = if workload == Workload::Incoming { "read" } else { "send" };
+            let name = if workload == Workload::Incoming {
+                "read"
+            } else {
+                "send"
+            };
             steps.push(TestStep::failed(Some(workload), name, code, text));
         }
         Err(CycleStop::Cancelled | CycleStop::LeaseLost) => {
@@ -229,7 +236,13 @@ async fn lease(environment: &Environment, job: &Job, workload: Workload) -> Resu
         let now = environment.now();
         let lease = environment
             .store
-            .acquire_lease(job.mailbox, workload, environment.holder, now, LEASE_DURATION)
+            .acquire_lease(
+                job.mailbox,
+                workload,
+                environment.holder,
+                now,
+                LEASE_DURATION,
+            )
             .await?;
         if lease.is_some() || now >= until {
             return Ok(lease);
@@ -251,7 +264,11 @@ async fn test_incoming(cycle: &Cycle<'_>, steps: &mut Vec<TestStep>) -> Result<(
     let inbox = source
         .find_folder(&cycle.op(), WellKnownFolder::Inbox)
         .await?;
-    steps.push(TestStep::passed(workload, "open inbox", "the Inbox was found"));
+    steps.push(TestStep::passed(
+        workload,
+        "open inbox",
+        "the Inbox was found",
+    ));
     let page = source
         .changes(&cycle.op(), &inbox, None, PageLimit::new(1))
         .await?;
@@ -287,9 +304,10 @@ async fn test_outgoing(
     let entry = match environment.store.outbox_entry(id).await? {
         Some(entry) => entry,
         None => {
-            let address = cycle.mailbox().address.clone().ok_or_else(|| {
-                CycleFailure::new(Code::NoAddress, "the mailbox has no address")
-            })?;
+            let address =
+                cycle.mailbox().address.clone().ok_or_else(|| {
+                    CycleFailure::new(Code::NoAddress, "the mailbox has no address")
+                })?;
             let composed = test_message(
                 id,
                 cycle.mailbox().id,
@@ -405,7 +423,8 @@ async fn store_status(
         match environment.store.update_mailbox(&mailbox).await {
             Ok(_) => return Ok(()),
             Err(error)
-                if error.kind() == postroom_store::ErrorKind::Conflict && tries < CONFLICTS_MAX => {}
+                if error.kind() == postroom_store::ErrorKind::Conflict && tries < CONFLICTS_MAX => {
+            }
             Err(error) => return Err(error.into()),
         }
     }
@@ -425,7 +444,10 @@ async fn recover(
         environment.store.release_lease(&lease).await?;
         recorded?;
     }
-    environment.store.set_due(job.mailbox, workload, now).await?;
+    environment
+        .store
+        .set_due(job.mailbox, workload, now)
+        .await?;
     Ok(())
 }
 

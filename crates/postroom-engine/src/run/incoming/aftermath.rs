@@ -72,7 +72,10 @@ pub(super) async fn aftermath(
         let ctx = cycle.op();
         let mode = DeleteMode::ToDeletedItems;
         for ids in ids.chunks(reading.batch_max) {
-            let deleted = reading.source.delete(&ctx, &reading.folder, ids, mode).await;
+            let deleted = reading
+                .source
+                .delete(&ctx, &reading.folder, ids, mode)
+                .await;
             if let Err(error) = deleted {
                 warn!(code = %error.code(), %error, "recorded messages could not be deleted");
             }
@@ -87,7 +90,10 @@ async fn move_undelivered(
     quarantined: &[Quarantined],
 ) -> Result<(), CycleStop> {
     let ctx = cycle.op();
-    let target = reading.source.ensure_folder(&ctx, None, UNDELIVERABLE).await;
+    let target = reading
+        .source
+        .ensure_folder(&ctx, None, UNDELIVERABLE)
+        .await;
     let target = match target {
         Ok(target) => target,
         Err(error) => {

@@ -123,10 +123,10 @@ impl Recording<'_, '_> {
         let mut tracked = Vec::with_capacity(wave.len());
         let mut writes = Vec::with_capacity(wave.len());
         for (mut one, email) in wave {
-            if let Some(matched) = &mut one.decision.correlation.matched {
-                if let Some(record) = self.resolve(matched.email) {
-                    matched.email = record;
-                }
+            if let Some(matched) = &mut one.decision.correlation.matched
+                && let Some(record) = self.resolve(matched.email)
+            {
+                matched.email = record;
             }
             writes.push(write(self.cycle, &one, email));
             tracked.push(one);
@@ -176,7 +176,8 @@ impl Recording<'_, '_> {
             record, created, ..
         } = recorded;
         self.made.insert(placeholder(one.entry.id), record);
-        let mut settlement = Settlement::new(one.entry.id, LedgerEvent::Deliver { record, created });
+        let mut settlement =
+            Settlement::new(one.entry.id, LedgerEvent::Deliver { record, created });
         settlement.identity = Some(one.identity);
         settlement.decision = Some(one.decision);
         let mut index = one.index;
@@ -195,7 +196,8 @@ impl Recording<'_, '_> {
             };
             decision.verdict = postroom_core::tracking::Verdict::Join { record };
             let created = false;
-            let mut settlement = Settlement::new(entry.id, LedgerEvent::Deliver { record, created });
+            let mut settlement =
+                Settlement::new(entry.id, LedgerEvent::Deliver { record, created });
             settlement.identity = Some(identity);
             settlement.decision = Some(decision);
             self.settlements.push(settlement);

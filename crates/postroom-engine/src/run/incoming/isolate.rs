@@ -74,7 +74,10 @@ impl Reading<'_> {
             }
             Ask::Content => {
                 let answers = self.source.fetch(&ctx, folder, ids).await?;
-                answers.into_iter().map(|one| one.map(Answer::Content)).collect()
+                answers
+                    .into_iter()
+                    .map(|one| one.map(Answer::Content))
+                    .collect()
             }
         };
         if answers.len() == ids.len() {

@@ -178,9 +178,9 @@ impl Reading<'_> {
             if next.is_none() && in_hand.is_none() {
                 return Ok(());
             }
-            self.worked += next.as_ref().map_or(0, |next| {
-                u64::try_from(next.len()).unwrap_or(u64::MAX)
-            });
+            self.worked += next
+                .as_ref()
+                .map_or(0, |next| u64::try_from(next.len()).unwrap_or(u64::MAX));
             let before = in_hand.take();
             let provisional = before
                 .as_ref()

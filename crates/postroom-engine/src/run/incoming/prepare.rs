@@ -80,9 +80,9 @@ pub(super) async fn prepare(
 ) -> Result<Batch, CycleStop> {
     let mut batch = Batch::default();
     let start = process_from(cycle.mailbox(), cycle.profile);
-    let (old, entries): (Vec<_>, Vec<_>) = entries
-        .into_iter()
-        .partition(|entry| start.is_some_and(|start| entry.received_at < Some(start)) && entry.received_at.is_some());
+    let (old, entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| {
+        start.is_some_and(|start| entry.received_at < Some(start)) && entry.received_at.is_some()
+    });
     for entry in old {
         batch.settlements.push(before_start(cycle, &entry, start));
     }
@@ -288,8 +288,7 @@ async fn decide_all(
         mailboxes,
         exact,
     } = knowledge;
-    for (((met, known), own), (query, candidates)) in
-        met.into_iter().zip(known).zip(own).zip(exact)
+    for (((met, known), own), (query, candidates)) in met.into_iter().zip(known).zip(own).zip(exact)
     {
         let headers = &met.headers.headers;
         let known = with_provisional_known(known, &met.identity, &provisional);
@@ -339,7 +338,9 @@ async fn decide_all(
                 batch.settlements.push(settlement);
             }
             Verdict::Join { record } => {
-                batch.joins.push((met.entry, met.identity, decision, record));
+                batch
+                    .joins
+                    .push((met.entry, met.identity, decision, record));
             }
             Verdict::Track { .. } => {
                 let record = placeholder(met.entry.id);
@@ -416,7 +417,10 @@ async fn fetch(
         let mut wanted = wanted.into_iter();
         for group in fetch_groups(&sizes, reading.batch_max, bounds.batch_bytes) {
             let group: Vec<_> = wanted.by_ref().take(group).map(|one| one.tracked).collect();
-            let ids: Vec<_> = group.iter().map(|one| one.entry.remote_id.clone()).collect();
+            let ids: Vec<_> = group
+                .iter()
+                .map(|one| one.entry.remote_id.clone())
+                .collect();
             let answers = reading.fetch(cycle, &folder, &ids).await?;
             for (mut tracked, answer) in group.into_iter().zip(answers) {
                 match answer {
@@ -447,7 +451,10 @@ fn by_folder(entries: Vec<LedgerEntry>) -> BTreeMap<FolderId, Vec<LedgerEntry>> 
 }
 
 fn ids(entries: &[LedgerEntry]) -> Vec<RemoteId> {
-    entries.iter().map(|entry| entry.remote_id.clone()).collect()
+    entries
+        .iter()
+        .map(|entry| entry.remote_id.clone())
+        .collect()
 }
 
 /// The raw form of a message whose headers could not be read, for the quarantine.
