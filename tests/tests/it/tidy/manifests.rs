@@ -83,6 +83,44 @@ fn no_crate_declares_a_version_of_its_own() {
     none(&findings, "dependencies that bypass the workspace's table:");
 }
 
+/// A dependency that no source file of the crate names is a leftover.
+#[test]
+fn every_dependency_is_named_in_the_code() {
+    let sources = files(&["rs"]);
+    let mut findings = Vec::new();
+    for package in &workspace().packages {
+        let folder = from_top(
+            package
+                .manifest_path
+                .parent()
+                .expect("a manifest lies in a folder")
+                .as_std_path(),
+        );
+        let code: Vec<String> = sources
+            .iter()
+            .filter(|path| path.starts_with(&format!("{folder}/")))
+            .map(|path| read(path))
+            .collect();
+        for dependency in &package.dependencies {
+            let name = dependency.name.replace('-', "_");
+            let paths = [
+                format!("{name}::"),
+                format!("use {name}"),
+                format!("as {name}"),
+            ];
+            let named = code
+                .iter()
+                .any(|text| paths.iter().any(|path| text.contains(path.as_str())));
+            if !named {
+                findings.push(format!("{}: {}", package.name, dependency.name));
+            }
+        }
+    }
+    findings.sort();
+    findings.dedup();
+    none(&findings, "declared, but not named in the code:");
+}
+
 #[test]
 fn a_library_is_declared_without_its_default_features() {
     let manifest: toml::Table = read("Cargo.toml").parse().expect("Cargo.toml is TOML");
