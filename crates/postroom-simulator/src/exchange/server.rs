@@ -22,7 +22,9 @@ use super::schema;
 use super::soap::{self, Envelope};
 use super::version::ServerVersion;
 use super::xml::Xml;
-use crate::model::{Account, AccountId, Clock, MailSystem, ModelError, Random, SystemClock};
+use crate::model::{
+    Account, AccountId, Clock, ItemId, MailSystem, ModelError, Random, SystemClock,
+};
 
 /// The request size that Exchange 2013 and later accept.
 const REQUEST_MAX: u64 = 67_108_864;
@@ -193,6 +195,12 @@ impl Exchange {
     #[must_use]
     pub fn mail(&self) -> &Arc<MailSystem> {
         &self.inner.mail
+    }
+
+    /// The id under which clients know an item of that account.
+    #[must_use]
+    pub fn client_id(&self, account: AccountId, item: ItemId) -> String {
+        super::ids::encode(account, super::ids::Named::Item(item))
     }
 
     /// The faults that can be switched on.

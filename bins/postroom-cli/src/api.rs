@@ -1,0 +1,36 @@
+//! What the command line uses of the library, in one place.
+
+pub(crate) use postroom::core::alert::{Alert, Subject};
+pub(crate) use postroom::core::approval::ApprovalState;
+pub(crate) use postroom::core::health::Health;
+pub(crate) use postroom::core::job::{Job, JobKind, TestStep};
+pub(crate) use postroom::core::ledger::{LedgerEntry, LedgerState};
+pub(crate) use postroom::core::mailbox::{DeliveryMethod, MailboxOwner, TestStatus, WorkloadState};
+pub(crate) use postroom::core::organization::{Deployment, DeploymentKind, OrganizationSettings};
+pub(crate) use postroom::core::outbox::{OutboxEntry, OutboxState};
+pub(crate) use postroom::core::party::{Participation, PartyKind};
+pub(crate) use postroom::core::principal::Principal;
+pub(crate) use postroom::core::profile::{
+    AuthenticationProtocol, CredentialSource, Endpoint, ProfileKind,
+};
+pub(crate) use postroom::core::tracking::TrackingFilter;
+pub(crate) use postroom::core::{
+    AlertId, Code, EmailAddress, LedgerId, Level, Mailbox, MailboxId, NamedAddress, Organization,
+    OrganizationId, OutboxId, PartyId, ProfileId, RawMessage, RecordId, Secret, ServerProfile,
+    Timestamp, Workload,
+};
+pub(crate) use postroom::engine::{
+    AfterDefaults, BulkOutcome, Counts, CredentialEntry, Explanation, ExplanationKind, MailboxEdit,
+    NewMailbox, OutgoingDecision, ProfileDirection, StepReport,
+};
+pub(crate) use postroom::provider::context::{Clock, Randomness, SystemClock, SystemRandomness};
+pub(crate) use postroom::provider::{ProbeOutcome, ProbeStep};
+pub(crate) use postroom::sqlite::{
+    EmailFilter, EmailView, KeySource, NewEmail, PartyFilter, SqliteCrm, SqliteStorage,
+    StorageOptions, create_key_file,
+};
+pub(crate) use postroom::store::{
+    AlertFilter, LedgerCounts, LedgerFilter, MailboxFilter, OutboxFilter, OutgoingAttachment, Page,
+    StoreError,
+};
+pub(crate) use postroom::{Admin, AdminError, Engine, ErrorKind, default_providers};

@@ -1,0 +1,16 @@
+//! The commands, one file per noun.
+
+pub(crate) mod alert;
+pub(crate) mod approve;
+pub(crate) mod email;
+pub(crate) mod explain;
+pub(crate) mod init;
+pub(crate) mod mailbox;
+pub(crate) mod organization;
+pub(crate) mod party;
+pub(crate) mod profile;
+pub(crate) mod run;
+pub(crate) mod simulate;
+pub(crate) mod status;
+pub(crate) mod sync;
+pub(crate) mod test;
