@@ -137,6 +137,10 @@ fn errors_page() -> String {
             "crates/postroom-provider/src/error.rs",
         ),
         (
+            "postroom_engine::EngineError",
+            "crates/postroom-engine/src/error.rs",
+        ),
+        (
             "postroom_store::StoreError",
             "crates/postroom-store/src/error.rs",
         ),
