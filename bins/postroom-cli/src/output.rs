@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ValueEnum;
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -167,14 +167,14 @@ fn paint(on: bool, colour: &str, text: &str) -> String {
 fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
     table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .load_style(TableStyle::new().header_separator(LineStyle::none().fill('\u{2500}').junction('\u{2500}')))
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header);
-    // Away from a terminal nothing is wrapped: whoever reads it has other tools.
     for row in rows {
         table.add_row(row.map(|cell| printable(&cell)));
     }
-    table.to_string()
+    // Away from a terminal nothing is wrapped: whoever reads it there has other tools.
+    table.trim_fmt()
 }
 
 /// Text that came from outside, made safe for a terminal: control characters would move its cursor.

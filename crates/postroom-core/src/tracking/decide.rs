@@ -107,7 +107,13 @@ pub fn process_from(mailbox: &Mailbox, profile: &ServerProfile) -> Option<Timest
     mailbox
         .process_email_from
         .max(profile.process_email_from)
-        .or(mailbox.incoming_enabled_at)
+        .or_else(|| mailbox.incoming_enabled_at.map(whole_second))
+}
+
+/// Servers tell in whole seconds when they received a message (EWS DateTimeReceived): a message that
+/// came right after the mailbox was enabled must not seem older than that.
+fn whole_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_seconds(time.as_millis().div_euclid(1000))
 }
 
 /// Decides whether a message becomes a record.
