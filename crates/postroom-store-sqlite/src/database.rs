@@ -21,6 +21,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Readers that are kept open when nobody uses them.
 const IDLE_READERS_MAX: usize = 4;
 const STATEMENTS_CACHED: usize = 256;
+/// Look-ups in the correlation index read this much of the file without copying it: they touch many
+/// pages a little, and a private cache of a few megabytes would mostly miss.
+const MAPPED_BYTES: u64 = 1 << 30;
 
 /// Fills bytes with randomness.
 pub(crate) type Fill =
@@ -33,6 +36,8 @@ pub(crate) struct Database {
     sync: bool,
     writer: Mutex<Writer>,
     readers: Mutex<Vec<Connection>>,
+    /// The same with the file mapped.
+    mapped_readers: Mutex<Vec<Connection>>,
     pub(crate) seal: Seal,
     fill: Fill,
 }
@@ -127,6 +132,7 @@ impl Database {
                 segments,
             }),
             readers: Mutex::new(Vec::new()),
+            mapped_readers: Mutex::new(Vec::new()),
             seal,
             fill,
         }
@@ -173,14 +179,31 @@ impl Database {
 
     /// Runs queries on one snapshot.
     pub(crate) fn read<T>(&self, work: impl FnOnce(&Read<'_>) -> Outcome<T>) -> Outcome<T> {
-        let pooled = self
-            .readers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
+        self.read_from(&self.readers, || connect(&self.path, self.sync), work)
+    }
+
+    /// The same for look-ups that jump about in a large file.
+    pub(crate) fn read_mapped<T>(&self, work: impl FnOnce(&Read<'_>) -> Outcome<T>) -> Outcome<T> {
+        let connect = || {
+            let connection = connect(&self.path, self.sync)?;
+            connection
+                .execute_batch(&format!("PRAGMA mmap_size = {MAPPED_BYTES}"))
+                .map_err(|source| Failure::sql("map the file", source))?;
+            Ok(connection)
+        };
+        self.read_from(&self.mapped_readers, connect, work)
+    }
+
+    fn read_from<T>(
+        &self,
+        pool: &Mutex<Vec<Connection>>,
+        connect: impl FnOnce() -> Outcome<Connection>,
+        work: impl FnOnce(&Read<'_>) -> Outcome<T>,
+    ) -> Outcome<T> {
+        let pooled = pool.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut connection = match pooled {
             Some(connection) => connection,
-            None => connect(&self.path, self.sync)?,
+            None => connect()?,
         };
         let snapshot = connection
             .transaction_with_behavior(TransactionBehavior::Deferred)
@@ -193,7 +216,7 @@ impl Database {
             .finish()
             .map_err(|source| Failure::sql("ROLLBACK", source));
         if ended.is_ok() {
-            let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut readers = pool.lock().unwrap_or_else(PoisonError::into_inner);
             if readers.len() < IDLE_READERS_MAX {
                 readers.push(connection);
             }
@@ -255,6 +278,18 @@ impl Handle {
     ) -> Result<T> {
         self.run(operation, Lane::Read, move |database| database.read(work))
             .await
+    }
+
+    /// Runs a read that jumps about in a large file.
+    pub(crate) async fn read_mapped<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Read<'_>) -> Outcome<T> + Send + 'static,
+    ) -> Result<T> {
+        self.run(operation, Lane::Read, move |database| {
+            database.read_mapped(work)
+        })
+        .await
     }
 
     async fn run<T: Send + 'static>(

@@ -155,6 +155,8 @@ fn classify(error: &rusqlite::Error) -> (ErrorKind, Code) {
             {
                 (ErrorKind::NotFound, Code::NotFound)
             }
+            // A statement that was prepared before finds its table or column gone.
+            ErrorCode::Unknown if failure.extended_code == rusqlite::ffi::SQLITE_ERROR => CORRUPT,
             ErrorCode::TooBig => (ErrorKind::InvalidInput, Code::InvalidInput),
             _ => INTERNAL,
         },

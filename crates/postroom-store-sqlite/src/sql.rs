@@ -5,7 +5,7 @@ use postroom_core::{
     Timestamp,
 };
 use rusqlite::types::FromSql;
-use rusqlite::{Connection, Params};
+use rusqlite::{CachedStatement, Connection, Params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -65,6 +65,45 @@ pub(crate) fn all<T>(
         found.push(read(&Row { row, table })?);
     }
     Ok(found)
+}
+
+/// A query that is asked several times in a row.
+pub(crate) struct Prepared<'c> {
+    statement: CachedStatement<'c>,
+    table: &'static str,
+    sql: &'static str,
+}
+
+impl<'c> Prepared<'c> {
+    pub(crate) fn new(
+        connection: &'c Connection,
+        table: &'static str,
+        sql: &'static str,
+    ) -> Outcome<Self> {
+        Ok(Self {
+            statement: connection
+                .prepare_cached(sql)
+                .map_err(|source| Failure::sql(sql, source))?,
+            table,
+            sql,
+        })
+    }
+
+    /// Every row for these parameters, added to `found`.
+    pub(crate) fn read_into<T>(
+        &mut self,
+        params: impl Params,
+        found: &mut Vec<T>,
+        mut read: impl FnMut(&Row<'_>) -> Outcome<T>,
+    ) -> Outcome<()> {
+        let (table, sql) = (self.table, self.sql);
+        let context = |source| Failure::sql(sql, source);
+        let mut rows = self.statement.query(params).map_err(context)?;
+        while let Some(row) = rows.next().map_err(context)? {
+            found.push(read(&Row { row, table })?);
+        }
+        Ok(())
+    }
 }
 
 /// A row of a query on `table`.

@@ -260,7 +260,7 @@ fn open(options: &StorageOptions, mut connection: Connection) -> Outcome<SqliteS
     if options.discard_secrets {
         database.write(|write| secrets::discard(write))?;
     }
-    database.read(|read| secrets::check_key(read))?;
+    database.read(secrets::check_key)?;
     let handle = Handle {
         database: Arc::new(database),
         executor,

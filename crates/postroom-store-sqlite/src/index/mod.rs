@@ -7,6 +7,8 @@
 mod rows;
 mod smart;
 
+use std::collections::BTreeSet;
+
 use postroom_core::RecordId;
 use postroom_core::email::{ContentKey, MessageId};
 use postroom_core::tracking::{
@@ -19,8 +21,8 @@ pub(crate) use postroom_core::email::KnownEmail;
 
 use crate::database::Write;
 use crate::failure::Outcome;
-use crate::sql::{Id, all, change, one};
-use rows::{Stored, emails, hash_of, pack, stored};
+use crate::sql::{Id, Prepared, all, change, one};
+use rows::{BY_NUMBER, Stored, emails, hash_of, pack, stored};
 
 /// One more than may be answered: tells that there were more.
 const LOOKED_AT: i64 = 65;
@@ -194,19 +196,34 @@ pub(crate) fn get(connection: &Connection, record: RecordId) -> Outcome<Option<I
     by_record(connection, record).map(|found| found.map(|stored| stored.email))
 }
 
-fn with_message_id(connection: &Connection, id: &MessageId) -> Outcome<Vec<Stored>> {
-    let mut found = all(
+/// The emails with one of these Message-IDs; those of the first ones come first.
+fn with_message_ids(
+    connection: &Connection,
+    ids: &[MessageId],
+    emails_max: usize,
+) -> Outcome<Vec<Stored>> {
+    let mut by_hash = Prepared::new(
         connection,
-        "index_emails",
-        emails!(
-            "FROM index_message_ids JOIN index_emails ON index_emails.no = index_message_ids.email_no
-             WHERE index_message_ids.hash = ?1
-             ORDER BY index_message_ids.at_ms DESC, index_message_ids.email_no DESC LIMIT ?2"
-        ),
-        params![hash_of(id.as_str().as_bytes()), LOOKED_AT],
-        stored,
+        "index_message_ids",
+        "SELECT email_no FROM index_message_ids WHERE hash = ?1
+         ORDER BY at_ms DESC, email_no DESC LIMIT ?2",
     )?;
-    found.retain(|stored| stored.email.message_ids.contains(id));
+    let mut numbers: Vec<i64> = Vec::new();
+    for id in ids {
+        let hash = hash_of(id.as_str().as_bytes());
+        by_hash.read_into((hash, LOOKED_AT), &mut numbers, |row| row.get(0))?;
+    }
+    let mut seen = BTreeSet::new();
+    numbers.retain(|no| seen.insert(*no));
+    let mut found = Vec::new();
+    if numbers.is_empty() {
+        return Ok(found);
+    }
+    let mut by_number = Prepared::new(connection, "index_emails", BY_NUMBER)?;
+    for no in numbers.into_iter().take(emails_max) {
+        by_number.read_into((no,), &mut found, stored)?;
+    }
+    found.retain(|stored| stored.email.message_ids.iter().any(|id| ids.contains(id)));
     Ok(found)
 }
 
@@ -230,7 +247,7 @@ fn known_one(connection: &Connection, query: &KnownQuery) -> Outcome<Vec<KnownEm
     )?;
     found.retain(|stored| stored.key.as_deref() == Some(query.key.as_bytes()));
     if let Some(id) = &query.message_id {
-        for stored in with_message_id(connection, id)? {
+        for stored in with_message_ids(connection, std::slice::from_ref(id), CANDIDATES_MAX)? {
             if !found.iter().any(|other| other.no == stored.no) {
                 found.push(stored);
             }
@@ -270,19 +287,11 @@ pub(crate) fn candidates(
 
 fn candidates_of(connection: &Connection, query: &CorrelationQuery) -> Outcome<Candidates> {
     let mut candidates = Candidates::default();
-    let mut by_id: Vec<Stored> = Vec::new();
-    for id in &query.message_ids {
-        for stored in with_message_id(connection, id)? {
-            if !by_id.iter().any(|other| other.no == stored.no) {
-                by_id.push(stored);
-            }
-        }
+    if !query.message_ids.is_empty() {
         // The best identifiers come first: what is beyond the bound is the least of them.
-        if by_id.len() >= CANDIDATES_MAX {
-            break;
-        }
+        let found = with_message_ids(connection, &query.message_ids, CANDIDATES_MAX)?;
+        candidates.by_message_id = newest_first(found).0;
     }
-    candidates.by_message_id = newest_first(by_id).0;
 
     let mut by_token = Vec::new();
     for token in &query.tokens {

@@ -22,6 +22,9 @@ macro_rules! emails {
 }
 pub(super) use emails;
 
+/// The email of that number.
+pub(super) const BY_NUMBER: &str = emails!("FROM index_emails WHERE index_emails.no = ?1");
+
 /// An email as its row has it.
 pub(super) struct Stored {
     pub(super) no: i64,

@@ -7,18 +7,21 @@
 //! candidate that cannot reach `m` any more is dropped without a look at its row.
 
 use postroom_core::tracking::{CANDIDATES_MAX, IndexedEmail, SmartQuery, TermHash, shared};
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
-use super::rows::{emails, stored};
+use super::rows::{BY_NUMBER, stored};
 use crate::failure::Outcome;
-use crate::sql::{all, one};
+use crate::sql::Prepared;
 
 /// So far each list is read where the subject must be equal.
 const EQUAL_READ_MAX: usize = CANDIDATES_MAX + 1;
 /// So far each list is read where words may differ: most of what it holds has other subjects.
 const NEAR_READ_MAX: usize = 4 * CANDIDATES_MAX;
 /// So many rows are looked at; more is more than can be told apart.
-const ROWS_READ_MAX: usize = 4 * CANDIDATES_MAX;
+const ROWS_READ_MAX: usize = 2 * CANDIDATES_MAX;
+/// So many are looked at where a list that introduces candidates was cut: nothing is matched then,
+/// they are only shown.
+const SHOWN_MAX: usize = 8;
 
 /// The term of an address together with a subject: 64 bits, mixed (splitmix64). What it finds is
 /// compared in full.
@@ -61,10 +64,7 @@ pub(super) fn candidates(
     if n < needed || query.subject_terms.is_empty() {
         return Ok((Vec::new(), false));
     }
-    let mut lists = Vec::with_capacity(n);
-    for term in &query.address_terms {
-        lists.push(read_list(connection, query, *term)?);
-    }
+    let mut lists = read_lists(connection, query)?;
     lists.sort_by_key(|list| (list.cut, list.postings.len()));
     let introducing = lists.get(..=n - needed).unwrap_or(&lists);
     let mut cut = introducing.iter().any(|list| list.cut);
@@ -76,22 +76,21 @@ pub(super) fn candidates(
     introduced.sort_unstable_by(|left, right| right.cmp(left));
     introduced.dedup();
 
-    let mut matching = Vec::new();
+    let rows_max = if cut { SHOWN_MAX } else { ROWS_READ_MAX };
+    let mut by_number = Prepared::new(connection, "index_emails", BY_NUMBER)?;
+    let mut matching: Vec<IndexedEmail> = Vec::new();
     let mut rows_read = 0;
     for posting in introduced {
         if !may_reach(&lists, posting, needed) {
             continue;
         }
-        if rows_read == ROWS_READ_MAX || matching.len() > CANDIDATES_MAX {
+        if rows_read == rows_max || matching.len() > CANDIDATES_MAX {
             cut = true;
             break;
         }
         rows_read += 1;
-        if let Some(email) = by_number(connection, posting.1)?
-            && matches(query, needed, &email)
-        {
-            matching.push(email);
-        }
+        by_number.read_into((posting.1,), &mut matching, |row| Ok(stored(row)?.email))?;
+        matching.pop_if(|email| !matches(query, needed, email));
     }
     if matching.len() > CANDIDATES_MAX {
         cut = true;
@@ -125,46 +124,45 @@ fn matches(query: &SmartQuery, needed: usize, email: &IndexedEmail) -> bool {
         && shared(&email.address_terms, &query.address_terms) >= needed
 }
 
-fn read_list(connection: &Connection, query: &SmartQuery, address: TermHash) -> Outcome<List> {
-    let (sql, term, limit) = if query.subject_delta == 0 {
+/// The newest part of the list of each address.
+fn read_lists(connection: &Connection, query: &SmartQuery) -> Outcome<Vec<List>> {
+    let equal = query.subject_delta == 0;
+    let (table, sql, limit) = if equal {
         (
+            "index_subject_postings",
             "SELECT at_ms, email_no FROM index_subject_postings WHERE term = ?1 AND at_ms >= ?2
              ORDER BY at_ms DESC, email_no DESC LIMIT ?3",
-            pair(query.subject_key, address),
             EQUAL_READ_MAX,
         )
     } else {
         (
+            "index_address_postings",
             "SELECT at_ms, email_no FROM index_address_postings WHERE term = ?1 AND at_ms >= ?2
              ORDER BY at_ms DESC, email_no DESC LIMIT ?3",
-            address.bits().cast_signed(),
             NEAR_READ_MAX,
         )
     };
-    let postings = all(
-        connection,
-        "index postings",
-        sql,
-        params![
-            term,
-            query.since.as_millis(),
-            i64::try_from(limit).unwrap_or(i64::MAX)
-        ],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
-    Ok(List {
-        cut: postings.len() == limit,
-        postings,
-    })
-}
-
-fn by_number(connection: &Connection, no: i64) -> Outcome<Option<IndexedEmail>> {
-    one(
-        connection,
-        "index_emails",
-        emails!("FROM index_emails WHERE index_emails.no = ?1"),
-        params![no],
-        stored,
-    )
-    .map(|found| found.map(|stored| stored.email))
+    let mut newest = Prepared::new(connection, table, sql)?;
+    let limit_sql = i64::try_from(limit).unwrap_or(i64::MAX);
+    query
+        .address_terms
+        .iter()
+        .map(|address| {
+            let term = if equal {
+                pair(query.subject_key, *address)
+            } else {
+                address.bits().cast_signed()
+            };
+            let mut postings = Vec::new();
+            newest.read_into(
+                (term, query.since.as_millis(), limit_sql),
+                &mut postings,
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?;
+            Ok(List {
+                cut: postings.len() == limit,
+                postings,
+            })
+        })
+        .collect()
 }

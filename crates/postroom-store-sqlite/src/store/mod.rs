@@ -53,7 +53,19 @@ impl SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn claim_engine(&self) -> Result<Box<dyn EngineClaim>> {
-        claim::claim(self.path())
+        const OPERATION: &str = "engine.claim";
+        let claim = claim::claim(self.path())?;
+        // Whoever holds a lease now is gone: it was killed, or dropped half way.
+        let held = self
+            .handle
+            .read(OPERATION, |db| schedule::any_held(db))
+            .await?;
+        if held {
+            self.handle
+                .write(OPERATION, |db| schedule::release_all(db))
+                .await?;
+        }
+        Ok(claim)
     }
 
     async fn organization(&self) -> Result<Organization> {
@@ -345,14 +357,14 @@ impl Store for SqliteStore {
     async fn known_emails(&self, queries: &[KnownQuery]) -> Result<Vec<Vec<KnownEmail>>> {
         let queries = queries.to_vec();
         self.handle
-            .read("index.known", move |db| index::known(db, &queries))
+            .read_mapped("index.known", move |db| index::known(db, &queries))
             .await
     }
 
     async fn candidates(&self, queries: &[CorrelationQuery]) -> Result<Vec<Candidates>> {
         let queries = queries.to_vec();
         self.handle
-            .read("index.candidates", move |db| {
+            .read_mapped("index.candidates", move |db| {
                 index::candidates(db, &queries)
             })
             .await

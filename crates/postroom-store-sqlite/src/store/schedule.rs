@@ -151,6 +151,28 @@ pub(super) fn release(write: &Write<'_>, lease: &Lease) -> Outcome<()> {
     Ok(())
 }
 
+/// Whether any lease is held, its time up or not.
+pub(super) fn any_held(connection: &Connection) -> Outcome<bool> {
+    let held = one(
+        connection,
+        "workloads",
+        "SELECT 1 FROM workloads WHERE holder IS NOT NULL LIMIT 1",
+        [],
+        |_| Ok(()),
+    )?;
+    Ok(held.is_some())
+}
+
+/// Ends every lease. Fences stay: what an earlier holder still writes is refused.
+pub(super) fn release_all(write: &Write<'_>) -> Outcome<()> {
+    change(
+        write,
+        "UPDATE workloads SET holder = NULL, lease_until_ms = 0 WHERE holder IS NOT NULL",
+        [],
+    )?;
+    Ok(())
+}
+
 /// Whether a lease is the current one; answers the number of its mailbox's row.
 ///
 /// The fence decides, not the time: who is late but was not replaced still holds it.

@@ -127,8 +127,9 @@ pub(in crate::store) async fn a_conversation_is_found_newest_first(case: &mut Ca
 
 pub(in crate::store) async fn a_large_conversation_is_cut(case: &mut Case) -> CheckResult {
     let mut emails = Vec::new();
-    for n in 0..=CANDIDATES_MAX as u32 {
-        let mut email = indexed(u64::from(n), n, &[1], &[1]);
+    for (n, minutes_ago) in (0..).zip(0..=CANDIDATES_MAX) {
+        let minutes_ago = u32::try_from(minutes_ago).map_err(Stop::failed)?;
+        let mut email = indexed(n, minutes_ago, &[1], &[1]);
         email.conversation_index = Some(conversation(1, 1)?);
         emails.push(email);
     }

@@ -45,7 +45,7 @@ pub(in crate::store) async fn emails_and_cursor_are_taken_over_together(
     let email = outgoing(&user, 1)?;
     let cursor = CrmCursor::new("7");
     case.store()
-        .enqueue_outgoing(&[email.clone()], Some(&cursor))
+        .enqueue_outgoing(std::slice::from_ref(&email), Some(&cursor))
         .await?;
     case.reopen().await?;
     ensure_eq!(
@@ -94,7 +94,7 @@ pub(in crate::store) async fn the_feed_may_repeat(case: &mut Case) -> CheckResul
     let lease = case.lease(&user, Workload::Outgoing).await?;
     let first = outgoing(&user, 1)?;
     case.store()
-        .enqueue_outgoing(&[first.clone()], None)
+        .enqueue_outgoing(std::slice::from_ref(&first), None)
         .await?;
     let pending = first.entry.state.clone();
     case.store()
