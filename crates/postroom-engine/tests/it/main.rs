@@ -1,0 +1,17 @@
+//! The engine on a mail server in memory and the embedded store, on one thread and simulated time.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking"
+)]
+
+mod administration;
+mod crash;
+mod crashes;
+mod incoming;
+mod outgoing;
+mod running;
+mod trouble;
+mod world;

@@ -1,0 +1,59 @@
+//! The engine as it runs by itself, in the background of one thread.
+
+use std::time::Duration;
+
+use postroom_engine::ErrorKind;
+
+use crate::world::{DESK, World};
+
+/// Lets the engine work until `done`, or gives up.
+async fn until(world: &World, mut done: impl AsyncFnMut(&World) -> bool) -> bool {
+    for _ in 0..2000 {
+        if done(world).await {
+            return true;
+        }
+        tokio::task::yield_now().await;
+    }
+    false
+}
+
+#[tokio::test]
+async fn picks_up_work_by_itself_and_stops_cleanly() {
+    let world = World::ready().await;
+    let running = world.engine.start();
+    world.mail_from_jo(&[DESK], "a@x", "By itself", "");
+    let record = world.ada_writes("Offer").await;
+    let done = until(&world, async |world| {
+        world.emails().await.len() == 2 && world.seen_outside("Offer") == 1
+    });
+    assert!(done.await, "{:?}", world.states().await);
+    assert!(world.crm().email(record).await.unwrap().is_some());
+    let second = world.engine.step().await;
+    assert_eq!(second.unwrap_err().kind(), ErrorKind::Locked, "one engine for one store");
+    running.stop().await.unwrap();
+    world.step().await;
+    // Every lease was given back: everything is due again at its time.
+    world.pass(Duration::from_secs(3600)).await;
+    let now = postroom_provider::Clock::now(&*world.clock);
+    let due = world.store().due(now, 10).await.unwrap();
+    assert!(due.is_empty(), "{due:?}");
+}
+
+#[tokio::test]
+async fn a_change_made_elsewhere_is_picked_up() {
+    let world = World::bare().await;
+    let running = world.engine.start();
+    // Another handle, as the command line has one.
+    let admin = running.admin().clone();
+    let ids = [world.desk_mailbox];
+    admin.approve(&world.operator, &ids).await.remove(0).1.unwrap();
+    let kind = postroom_core::job::JobKind::TestAndEnable;
+    let job = admin.test_mailbox(&world.operator, ids[0], kind).await.unwrap();
+    let done = until(&world, async |world| {
+        let job = world.store().job(job.id).await.unwrap().unwrap();
+        job.state == postroom_core::job::JobState::Done
+    });
+    assert!(done.await);
+    assert!(world.mailbox(world.desk_mailbox).await.incoming.enabled);
+    running.stop().await.unwrap();
+}

@@ -1,0 +1,155 @@
+//! Servers and messages in trouble.
+
+use std::time::Duration;
+
+use postroom_core::Code;
+use postroom_core::alert::Subject;
+use postroom_core::health::Health;
+use postroom_core::ledger::LedgerState;
+use postroom_provider::ErrorKind;
+use postroom_simulator::memory::{FaultEffect, MemoryFault, remote_id};
+use postroom_simulator::model::WellKnown;
+
+use crate::world::{ADA, DESK, World};
+
+const LATER: Duration = Duration::from_secs(900);
+
+#[tokio::test]
+async fn an_outage_of_days_disables_nobody_and_says_so_once() {
+    let world = World::ready().await;
+    world.server.arm(MemoryFault::new(FaultEffect::Unavailable));
+    world.mail_from_jo(&[DESK], "during@x", "During", "");
+    let before = world.server.requests();
+    for _ in 0..(3 * 24 * 4) {
+        world.pass(LATER).await;
+    }
+    let requests = world.server.requests() - before;
+    assert!(requests < 2 * 3 * 24 * 4 * 4, "{requests} requests: probes are slow");
+    let alerts = world.open_alerts().await;
+    let about: Vec<_> = alerts
+        .iter()
+        .filter(|alert| alert.incident.code == Code::ServerUnavailable)
+        .collect();
+    assert_eq!(about.len(), 1, "{alerts:?}");
+    assert!(matches!(about[0].incident.subject, Subject::Profile(_)));
+    for id in [world.ada_mailbox, world.desk_mailbox] {
+        let mailbox = world.mailbox(id).await;
+        assert!(mailbox.incoming.enabled && mailbox.outgoing.enabled);
+    }
+    world.server.disarm();
+    for _ in 0..4 {
+        world.pass(LATER).await;
+    }
+    assert_eq!(world.emails().await.len(), 1, "it resumes by itself");
+    let codes = world.alert_codes().await;
+    assert!(!codes.contains(&Code::ServerUnavailable), "{codes:?}");
+    assert!(!codes.contains(&Code::ProfileFailing), "{codes:?}");
+    let mailbox = world.mailbox(world.desk_mailbox).await;
+    assert_eq!(mailbox.incoming.health, Health::Healthy);
+}
+
+#[tokio::test]
+async fn a_bad_message_costs_three_attempts_and_the_rest_goes_on_at_once() {
+    let world = World::ready().await;
+    let mut profile = world.admin().profile(&world.operator, world.profile).await.unwrap();
+    profile.move_undelivered = true;
+    world.admin().update_profile(&world.operator, &profile).await.unwrap();
+    world.mail_from_jo(&[DESK], "a@x", "Good one", "");
+    world.mail_from_jo(&[DESK], "b@x", "Bad", "");
+    world.mail_from_jo(&[DESK], "c@x", "Good two", "");
+    let mail = world.server.mail();
+    let inbox = mail.well_known(mail.account(DESK).unwrap(), WellKnown::Inbox).unwrap();
+    let bad = mail.items(inbox).into_iter().find(|item| item.summary().subject == "Bad").unwrap();
+    world.server.arm(MemoryFault::new(FaultEffect::Corrupt(remote_id(bad.id))));
+    world.pass(LATER).await;
+    assert_eq!(world.emails().await.len(), 2, "the rest goes on in the same cycle");
+    for _ in 0..3 {
+        world.pass(Duration::from_secs(3600)).await;
+    }
+    let row = world
+        .ledger()
+        .await
+        .into_iter()
+        .find(|row| matches!(row.state, LedgerState::Quarantined { .. }))
+        .expect("set aside");
+    assert_eq!(row.state, LedgerState::Quarantined { code: Code::ItemCorrupt, raw_kept: false });
+    assert_eq!(world.alert_codes().await.contains(&Code::MessageQuarantined), true);
+    assert!(world.mailbox(world.desk_mailbox).await.incoming.enabled);
+    assert_eq!(world.in_folder(DESK, WellKnown::Inbox, "Bad"), 0, "moved to Undeliverable");
+    // The cause is mended, somebody replays it from where it lies now.
+    world.server.disarm();
+    world.admin().replay(&world.operator, row.id).await.unwrap();
+    world.step().await;
+    assert_eq!(world.emails().await.len(), 3);
+    assert!(!world.alert_codes().await.contains(&Code::MessageQuarantined));
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_message_are_kept_raw() {
+    let world = World::ready().await;
+    world.server.mail().deliver(&b"\x00\x01\x02 nothing like a header\x00\r\n"[..], &[DESK]);
+    for _ in 0..5 {
+        world.pass(Duration::from_secs(3600)).await;
+    }
+    let rows = world.ledger().await;
+    let row = rows.iter().find(|row| matches!(row.state, LedgerState::Quarantined { .. }));
+    let row = row.unwrap_or_else(|| panic!("{rows:?}"));
+    let raw = world.admin().quarantined_raw(&world.operator, row.id).await.unwrap();
+    assert!(raw.is_some());
+}
+
+#[tokio::test]
+async fn wrong_credentials_disable_and_test_and_enable_mends() {
+    let world = World::ready().await;
+    let refusal = FaultEffect::Refuse(ErrorKind::Unauthenticated, Code::CredentialsRejected);
+    world.server.arm(MemoryFault::new(refusal).for_account(ADA));
+    world.pass(LATER).await;
+    let mailbox = world.mailbox(world.ada_mailbox).await;
+    assert!(!mailbox.incoming.enabled);
+    assert!(matches!(mailbox.incoming.health, Health::Disabled { code: Code::CredentialsRejected, .. }));
+    assert!(world.mailbox(world.desk_mailbox).await.incoming.enabled, "others go on");
+    world.server.disarm();
+    let kind = postroom_core::job::JobKind::TestAndEnable;
+    let job = world.admin().test_mailbox(&world.operator, world.ada_mailbox, kind).await.unwrap();
+    world.step().await;
+    let job = world.admin().job(&world.operator, job.id).await.unwrap();
+    assert!(job.steps.iter().all(|step| step.failure.is_none()), "{:?}", job.steps);
+    let mailbox = world.mailbox(world.ada_mailbox).await;
+    assert!(mailbox.incoming.enabled && mailbox.outgoing.enabled);
+    assert_eq!(mailbox.incoming.health, Health::Healthy);
+    assert!(!world.alert_codes().await.contains(&Code::CredentialsRejected));
+}
+
+#[tokio::test]
+async fn a_throttling_server_is_left_alone_for_as_long_as_it_asks() {
+    let world = World::ready().await;
+    let hint = Some(Duration::from_secs(3600));
+    world.server.arm(MemoryFault::new(FaultEffect::Throttle(hint)).times(1));
+    world.pass(LATER).await;
+    let requests = world.server.requests();
+    world.pass(Duration::from_secs(1800)).await;
+    assert_eq!(world.server.requests(), requests, "not a single request");
+    world.mail_from_jo(&[DESK], "after@x", "After", "");
+    world.pass(Duration::from_secs(4000)).await;
+    assert_eq!(world.emails().await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_application_being_down_is_nobodys_fault() {
+    let mut world = World::ready().await;
+    let fuse = crate::crash::Fuse::crm_down();
+    world.restart(Some(&fuse));
+    world.mail_from_jo(&[DESK], "m@x", "Wait for it", "");
+    for _ in 0..10 {
+        world.clock.advance(LATER);
+        // The feed cannot be read either: the step says so.
+        let _ = world.engine.step().await;
+    }
+    assert_eq!(world.emails().await.len(), 0);
+    assert!(world.mailbox(world.desk_mailbox).await.incoming.enabled);
+    world.restart(None);
+    world.pass(LATER).await;
+    assert_eq!(world.emails().await.len(), 1);
+    let row = &world.ledger().await[0];
+    assert!(crate::world::is_delivered(row), "{row:?}");
+}
