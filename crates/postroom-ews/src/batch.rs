@@ -123,7 +123,7 @@ mod tests {
     use crate::error::Effect;
     use postroom_core::Code;
     use postroom_provider::ErrorKind;
-    use std::cell::RefCell;
+    use std::sync::Mutex;
 
     fn ids(count: usize) -> Vec<RemoteId> {
         (0..count).map(|n| RemoteId::new(n.to_string())).collect()
@@ -143,21 +143,21 @@ mod tests {
     async fn ask(
         count: usize,
         may_split: bool,
-        answer: impl Fn(&[RemoteId]) -> Answer,
+        answer: impl Fn(&[RemoteId]) -> Answer + Send + Sync,
     ) -> (Result<Outcomes<String>>, Vec<usize>) {
-        let sizes = RefCell::new(Vec::new());
+        let sizes = Mutex::new(Vec::new());
         let outcomes = drive(
             "mail.fetch",
             &ids(count),
             |part: Vec<RemoteId>| {
-                sizes.borrow_mut().push(part.len());
+                sizes.lock().unwrap().push(part.len());
                 let answer = answer(&part);
                 async move { answer }
             },
             may_split,
         )
         .await;
-        (outcomes, sizes.into_inner())
+        (outcomes, sizes.into_inner().unwrap())
     }
 
     fn good(part: &[RemoteId]) -> Answer {

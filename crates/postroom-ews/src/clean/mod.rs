@@ -345,7 +345,6 @@ impl<S: ContentSink> Cleaner<S> {
         if is_content {
             let index = self.sink.begin();
             self.out.extend_from_slice(index.to_string().as_bytes());
-            self.decoder = Decoder::default();
             self.state = State::Content;
         }
         Ok(())

@@ -218,7 +218,7 @@ fn naive(input: &[u8]) -> (String, Vec<Vec<u8>>) {
             if encoded.len() % 4 == 1 {
                 encoded.pop();
             }
-            while encoded.len() % 4 != 0 {
+            while !encoded.len().is_multiple_of(4) {
                 encoded.push('=');
             }
             contents.push(
