@@ -49,7 +49,19 @@ pub(crate) fn recover(
             Recovery::Settle(OutboxEvent::Confirm { receipt, at: now })
         }
         (_, Some(SubmissionTrace::InTransit)) => Recovery::Wait,
-        (_, Some(SubmissionTrace::Staged(draft))) if capabilities.submit_staged => {
+        (SendPhase::Staging, Some(SubmissionTrace::Staged(draft)))
+            if capabilities.submit_staged =>
+        {
+            Recovery::SendDraft(draft)
+        }
+        // Only the draft that was handed over: where an answer was lost while staging there may be
+        // another one, and that the first is no longer there may mean that it was sent.
+        (
+            SendPhase::Submitting {
+                staged: Some(handed_over),
+            },
+            Some(SubmissionTrace::Staged(draft)),
+        ) if capabilities.submit_staged && draft.remote_id == handed_over.remote_id => {
             Recovery::SendDraft(draft)
         }
         (
@@ -128,6 +140,10 @@ mod tests {
         StagedSubmission::new(RemoteId::new("draft"), Some("1".to_owned()))
     }
 
+    fn other() -> StagedSubmission {
+        StagedSubmission::new(RemoteId::new("another draft"), Some("1".to_owned()))
+    }
+
     fn capabilities(staged: bool) -> Capabilities {
         let mut capabilities = Capabilities::default();
         capabilities.submit_staged = staged;
@@ -160,8 +176,15 @@ mod tests {
                 &submitting,
                 Some(SubmissionTrace::Staged(draft())),
                 false,
-                doubt,
+                doubt.clone(),
             ),
+            (
+                &submitting,
+                Some(SubmissionTrace::Staged(other())),
+                true,
+                doubt.clone(),
+            ),
+            (&bare, Some(SubmissionTrace::Staged(draft())), true, doubt),
             (
                 &submitting,
                 Some(SubmissionTrace::InTransit),
