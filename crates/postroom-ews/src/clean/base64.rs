@@ -13,6 +13,11 @@ const GROUPS: GeneralPurpose = GeneralPurpose::new(
 /// Input bytes decoded at a time; a multiple of four.
 const STEP: usize = 64 * 1024;
 
+/// Whether the byte is one of the sixty-four.
+const fn in_alphabet(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/'
+}
+
 /// Decodes piece by piece. Bytes outside the alphabet are skipped; `=` ends a group.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
@@ -37,21 +42,36 @@ impl Decoder {
                 rest = after;
                 self.character(*byte, &mut write);
             }
-            let whole = (rest.len() / 4 * 4).min(STEP);
-            let (groups, after) = rest.split_at_checked(whole).unwrap_or((&[], rest));
-            if whole != 0
-                && let Ok(length) = GROUPS.decode_slice(groups, &mut scratch)
-            {
+            let mut whole = (rest.len() / 4 * 4).min(STEP);
+            if whole > 4 && rest.get(whole - 1) == Some(&b'=') {
+                // The padding comes on its own, so that it does not spoil what is before it.
+                whole -= 4;
+            }
+            let Some((groups, after)) = rest.split_at_checked(whole).filter(|_| whole != 0) else {
+                // Fewer than a group.
+                for byte in rest {
+                    self.character(*byte, &mut write);
+                }
+                break;
+            };
+            if let Ok(length) = GROUPS.decode_slice(groups, &mut scratch) {
                 write(scratch.get(..length).unwrap_or_default());
                 rest = after;
                 continue;
             }
-            // Something in there is no alphabet, or fewer than four are left.
-            let slow = if whole == 0 { rest } else { groups };
-            rest = if whole == 0 { &[] } else { after };
-            for byte in slow {
+            // A line break, padding or worse: what comes before it is good, and what comes after it
+            // most likely is, too.
+            let bad = groups.iter().position(|byte| !in_alphabet(*byte));
+            let bad = bad.unwrap_or(whole - 1);
+            let good = bad / 4 * 4;
+            let before = groups.get(..good).unwrap_or_default();
+            // Cannot fail: whole groups of the alphabet.
+            let decoded = GROUPS.decode_slice(before, &mut scratch).unwrap_or(0);
+            write(scratch.get(..decoded).unwrap_or_default());
+            for byte in groups.iter().take(bad + 1).skip(good) {
                 self.character(*byte, &mut write);
             }
+            rest = rest.get(bad + 1..).unwrap_or_default();
         }
         self.scratch = scratch;
     }

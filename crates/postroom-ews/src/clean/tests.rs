@@ -92,6 +92,44 @@ fn contents_are_cut_out_and_decoded() {
 }
 
 #[test]
+fn base64_is_taken_as_it_comes() {
+    let bytes: Vec<u8> = (0..100_000_u32)
+        .map(|n| u8::try_from(n * 7 % 251).unwrap())
+        .collect();
+    for length in [99_998, 99_999, 100_000] {
+        let plain = STANDARD.encode(&bytes[..length]);
+        let mut lines = String::new();
+        for (at, c) in plain.chars().enumerate() {
+            lines.push(c);
+            if at % 76 == 75 {
+                lines.push_str("\r\n");
+            }
+        }
+        for text in [&plain, plain.trim_end_matches('='), &lines] {
+            let document = format!("<a><MimeContent>{text}</MimeContent></a>");
+            for size in [1, 7, 1000, 70_001, 1 << 20] {
+                let (_, contents) = clean(document.as_bytes(), &[size]).unwrap();
+                assert!(
+                    contents[0] == bytes[..length],
+                    "{length} in pieces of {size}"
+                );
+            }
+        }
+    }
+    // Joined pieces, each padded; and hostile nonsense in time that is in proportion.
+    let (_, contents) = whole(b"<a><MimeContent>aA==aGk=\t-_aGk=</MimeContent></a>");
+    assert_eq!(contents, [b"hhihi"]);
+    let hostile = format!(
+        "<a><MimeContent>{}</MimeContent></a>",
+        "AAA=".repeat(500_000)
+    );
+    assert_eq!(
+        clean(hostile.as_bytes(), &[100_000]).unwrap().1[0].len(),
+        1_000_000
+    );
+}
+
+#[test]
 fn bounds_hold() {
     assert_eq!(
         clean(b"<!DOCTYPE a><a/>", &[]),
