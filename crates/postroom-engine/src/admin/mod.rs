@@ -3,6 +3,7 @@
 //! Each call takes the [`Principal`] who asks. Without the right it is refused and audited; what
 //! changes something is audited, too.
 
+mod approval;
 mod configuration;
 mod explain;
 mod jobs;

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use postroom_core::approval::{Purpose, gate};
-use postroom_core::catalogue::{Class, Level, Scope};
-use postroom_core::health::{AlertAction, CycleOutcome, Health, profile_outage};
+use postroom_core::catalogue::{Class, Scope};
+use postroom_core::health::{AlertAction, CycleOutcome, Health};
 use postroom_core::profile::CredentialSource;
 use postroom_core::schedule::due_after_cycle;
 use postroom_core::{Code, Mailbox, ServerProfile, Timestamp, Workload};
 use postroom_provider::OpContext;
-use postroom_store::{CycleRecord, Due, LEASE_DURATION, Lease, MailboxFilter, Page};
+use postroom_store::{CycleRecord, Due, LEASE_DURATION, Lease};
 use tracing::{Instrument as _, debug, warn};
 
 use crate::environment::{Environment, Loaded};
@@ -18,15 +18,13 @@ use crate::plan::alerts::About;
 use crate::plan::failure::{CycleFailure, CycleStop};
 use crate::run::alerts::detail;
 use crate::run::breakers::Admission;
+use crate::run::outage::{profile_fails, profile_recovers};
 use crate::run::{incoming, outgoing};
 
 /// How long a workload whose gate is closed is left alone. Opening the gate makes it due at once.
 const GATE_PAUSE: Duration = Duration::from_secs(5 * 60);
 /// A lease with less than this left is renewed before the next request.
 const LEASE_MARGIN: Duration = Duration::from_secs(105);
-/// A workload that failed within this time counts towards an outage of its profile. Source: seed 000.
-const OUTAGE_WINDOW: Duration = Duration::from_secs(60 * 60);
-
 /// What a cycle works with.
 #[derive(Debug)]
 pub(crate) struct Cycle<'a> {
@@ -271,7 +269,6 @@ async fn failed(cycle: &Cycle<'_>, started: Timestamp, failure: CycleFailure) ->
         Class::Transient | Class::Permanent => code,
         Class::Item | Class::Event => Code::ServerFault,
     };
-    // The store's own trouble is nobody's fault here, and cannot be written down anyway.
     let change = state.health.after(
         CycleOutcome::Failed {
             code: effective,
@@ -309,7 +306,10 @@ async fn failed(cycle: &Cycle<'_>, started: Timestamp, failure: CycleFailure) ->
         environment.breakers.undecided(cycle.profile.id);
     }
     carry_out(cycle, &change.alerts, text).await?;
-    profile_fails(cycle, effective).await?;
+    // The application's or the store's trouble says nothing about the mail server.
+    if effective.spec().scope != Scope::Organization {
+        profile_fails(cycle, effective).await?;
+    }
     Ok(Ran::Failed)
 }
 
@@ -337,66 +337,4 @@ async fn carry_out(cycle: &Cycle<'_>, actions: &[AlertAction], text: String) -> 
         }
     }
     Ok(())
-}
-
-/// How many mailboxes a profile has, and how many of them got into trouble within the last hour.
-async fn trouble(cycle: &Cycle<'_>) -> Result<(usize, usize)> {
-    let now = cycle.environment.now();
-    let mut filter = MailboxFilter::default();
-    filter.profile = Some(cycle.profile.id);
-    filter.active = Some(true);
-    let mailboxes = cycle
-        .environment
-        .store
-        .mailboxes(&filter, Page::first(10_000))
-        .await?;
-    let recent = |health: &Health| match health {
-        Health::Healthy => false,
-        Health::Retrying { since, .. }
-        | Health::Failing { since, .. }
-        | Health::Disabled { since, .. } => now.since(*since) <= OUTAGE_WINDOW,
-    };
-    let failing = mailboxes
-        .iter()
-        .filter(|mailbox| {
-            Workload::ALL
-                .into_iter()
-                .any(|workload| recent(&mailbox.workload(workload).health))
-        })
-        .count();
-    Ok((mailboxes.len(), failing))
-}
-
-/// One alert to the profile's owner where more than half of its mailboxes fail. A profile with a
-/// single mailbox has that mailbox's own alert.
-async fn profile_fails(cycle: &Cycle<'_>, code: Code) -> Result<()> {
-    let (mailboxes, failing) = trouble(cycle).await?;
-    if mailboxes < 2 || !profile_outage(mailboxes, failing) {
-        return Ok(());
-    }
-    let mut details = detail("cause", code.as_str());
-    details.insert("mailboxes".to_owned(), mailboxes.to_string());
-    details.insert("failing".to_owned(), failing.to_string());
-    let settings = &cycle.loaded.organization.settings.alerts;
-    cycle
-        .environment
-        .raise(
-            Code::ProfileFailing,
-            Level::Error,
-            &cycle.about(),
-            details,
-            settings,
-        )
-        .await
-}
-
-async fn profile_recovers(cycle: &Cycle<'_>) -> Result<()> {
-    let (mailboxes, failing) = trouble(cycle).await?;
-    if profile_outage(mailboxes, failing) {
-        return Ok(());
-    }
-    cycle
-        .environment
-        .close(Code::ProfileFailing, &cycle.about())
-        .await
 }

@@ -7,9 +7,7 @@ use postroom_core::job::{JobKind, JobState};
 use postroom_core::mailbox::{DeliveryMethod, TestStatus};
 use postroom_core::principal::{Principal, Privilege};
 use postroom_core::{Code, Secret};
-use postroom_engine::{
-    AfterDefaults, CredentialEntry, ErrorKind, MailboxEdit, ProfileDirection,
-};
+use postroom_engine::{AfterDefaults, CredentialEntry, ErrorKind, MailboxEdit, ProfileDirection};
 use postroom_simulator::model::WellKnown;
 use postroom_store::{MailboxFilter, Page};
 
@@ -26,14 +24,45 @@ async fn without_the_right_nothing_happens_and_it_is_on_record() {
         assert_eq!(error.code(), Code::PermissionDenied);
     };
     refused(admin.approve(&nobody, &[id]).await.remove(0).1.unwrap_err());
-    refused(admin.deactivate(&nobody, &[id]).await.remove(0).1.unwrap_err());
-    refused(admin.edit_mailbox(&nobody, id, &MailboxEdit::new()).await.unwrap_err());
-    refused(admin.test_mailbox(&nobody, id, JobKind::TestAndEnable).await.unwrap_err());
+    refused(
+        admin
+            .deactivate(&nobody, &[id])
+            .await
+            .remove(0)
+            .1
+            .unwrap_err(),
+    );
+    refused(
+        admin
+            .edit_mailbox(&nobody, id, &MailboxEdit::new())
+            .await
+            .unwrap_err(),
+    );
+    refused(
+        admin
+            .test_mailbox(&nobody, id, JobKind::TestAndEnable)
+            .await
+            .unwrap_err(),
+    );
     refused(admin.profiles(&nobody).await.unwrap_err());
-    refused(admin.delete_profile(&nobody, world.profile).await.unwrap_err());
+    refused(
+        admin
+            .delete_profile(&nobody, world.profile)
+            .await
+            .unwrap_err(),
+    );
     assert_eq!(world.mailbox(id).await.approval, ApprovalState::Pending);
-    let trail = admin.audit_trail(&world.operator, Page::first(100)).await.unwrap();
-    assert_eq!(trail.iter().filter(|entry| !entry.allowed && entry.by == "ada").count(), 6);
+    let trail = admin
+        .audit_trail(&world.operator, Page::first(100))
+        .await
+        .unwrap();
+    assert_eq!(
+        trail
+            .iter()
+            .filter(|entry| !entry.allowed && entry.by == "ada")
+            .count(),
+        6
+    );
 }
 
 #[tokio::test]
@@ -48,26 +77,46 @@ async fn a_test_needs_the_approval_and_leaves_the_three_statuses() {
     let requests = world.server.requests();
     let job = admin.run_job(&world.operator, job.id).await.unwrap();
     assert_eq!(job.state, JobState::Done);
-    assert_eq!(world.server.requests(), requests, "no traffic before the approval");
-    assert!(job.steps.iter().any(|step| step.failure == Some(Code::NotApproved)));
+    assert_eq!(
+        world.server.requests(),
+        requests,
+        "no traffic before the approval"
+    );
+    assert!(
+        job.steps
+            .iter()
+            .any(|step| step.failure == Some(Code::NotApproved))
+    );
     let mailbox = world.mailbox(world.ada_mailbox).await;
     assert_eq!(mailbox.incoming.test_status, TestStatus::Failure);
     assert_eq!(mailbox.outgoing.test_status, TestStatus::Failure);
     assert_eq!(mailbox.items.test_status, TestStatus::NotRun);
     assert!(world.alert_codes().await.contains(&Code::NotApproved));
 
-    admin.approve(&world.operator, &[world.ada_mailbox]).await.remove(0).1.unwrap();
+    admin
+        .approve(&world.operator, &[world.ada_mailbox])
+        .await
+        .remove(0)
+        .1
+        .unwrap();
     let job = admin
         .test_mailbox(&world.operator, world.ada_mailbox, JobKind::TestAndEnable)
         .await
         .unwrap();
     let job = admin.run_job(&world.operator, job.id).await.unwrap();
-    assert!(job.steps.iter().all(|step| step.failure.is_none()), "{:?}", job.steps);
+    assert!(
+        job.steps.iter().all(|step| step.failure.is_none()),
+        "{:?}",
+        job.steps
+    );
     let mailbox = world.mailbox(world.ada_mailbox).await;
     assert!(mailbox.incoming.enabled && mailbox.outgoing.enabled);
     assert_eq!(mailbox.outgoing.test_status, TestStatus::Success);
     let codes = world.alert_codes().await;
-    assert_eq!(codes, [Code::IncomingTestSucceeded, Code::OutgoingTestSucceeded]);
+    assert_eq!(
+        codes,
+        [Code::IncomingTestSucceeded, Code::OutgoingTestSucceeded]
+    );
     assert_eq!(world.in_folder(ADA, WellKnown::Inbox, "Test message"), 1);
 }
 
@@ -75,7 +124,12 @@ async fn a_test_needs_the_approval_and_leaves_the_three_statuses() {
 async fn a_test_without_side_effects_has_none() {
     let world = World::bare().await;
     let admin = world.admin();
-    admin.approve(&world.operator, &[world.ada_mailbox]).await.remove(0).1.unwrap();
+    admin
+        .approve(&world.operator, &[world.ada_mailbox])
+        .await
+        .remove(0)
+        .1
+        .unwrap();
     let job = admin
         .test_mailbox(&world.operator, world.ada_mailbox, JobKind::TestOnly)
         .await
@@ -93,7 +147,12 @@ async fn a_test_without_side_effects_has_none() {
 async fn a_test_that_runs_again_after_a_crash_sends_one_message() {
     let world = World::bare().await;
     let admin = world.admin();
-    admin.approve(&world.operator, &[world.ada_mailbox]).await.remove(0).1.unwrap();
+    admin
+        .approve(&world.operator, &[world.ada_mailbox])
+        .await
+        .remove(0)
+        .1
+        .unwrap();
     let job = admin
         .test_mailbox(&world.operator, world.ada_mailbox, JobKind::TestAndEnable)
         .await
@@ -120,10 +179,18 @@ async fn credentials_need_a_secure_channel_unless_the_deployment_says_otherwise(
     let refused = set(CredentialEntry::NonSecureChannel).await;
     assert_eq!(refused.unwrap_err(), ErrorKind::PermissionDenied);
     let mut organization = admin.organization(operator).await.unwrap();
-    organization.deployment.allow_credentials_entry_via_non_secure_channels = true;
-    admin.update_organization(operator, &organization).await.unwrap();
+    organization
+        .deployment
+        .allow_credentials_entry_via_non_secure_channels = true;
+    admin
+        .update_organization(operator, &organization)
+        .await
+        .unwrap();
     // Allowed now; this store has no key to seal it with, which is another matter.
-    assert_eq!(set(CredentialEntry::NonSecureChannel).await.unwrap_err(), ErrorKind::Key);
+    assert_eq!(
+        set(CredentialEntry::NonSecureChannel).await.unwrap_err(),
+        ErrorKind::Key
+    );
 }
 
 #[tokio::test]
@@ -136,12 +203,18 @@ async fn defaults_are_applied_and_tested_unless_told_not_to() {
     for (_, outcome) in admin.edit_mailboxes(operator, &ids, &edit).await {
         assert_eq!(outcome.unwrap().incoming.method, DeliveryMethod::None);
     }
-    for (_, outcome) in admin.apply_defaults(operator, &ids, AfterDefaults::Nothing).await {
+    for (_, outcome) in admin
+        .apply_defaults(operator, &ids, AfterDefaults::Nothing)
+        .await
+    {
         let (mailbox, job) = outcome.unwrap();
         assert_eq!(mailbox.incoming.method, DeliveryMethod::ServerSide);
         assert!(job.is_none());
     }
-    for (_, outcome) in admin.apply_defaults(operator, &ids, AfterDefaults::default()).await {
+    for (_, outcome) in admin
+        .apply_defaults(operator, &ids, AfterDefaults::default())
+        .await
+    {
         assert_eq!(outcome.unwrap().1.unwrap().kind, JobKind::TestAndEnable);
     }
 }
@@ -159,7 +232,10 @@ async fn another_address_needs_approval_and_a_test_again() {
     assert_eq!(mailbox.approval, ApprovalState::Pending);
     assert!(!mailbox.incoming.enabled && !mailbox.outgoing.enabled);
     let requests = world.server.requests();
-    let desk = world.admin().deactivate(&world.operator, &[world.desk_mailbox]).await;
+    let desk = world
+        .admin()
+        .deactivate(&world.operator, &[world.desk_mailbox])
+        .await;
     assert!(desk[0].1.is_ok());
     world.pass(Duration::from_secs(3600)).await;
     assert_eq!(world.server.requests(), requests, "the gates hold");
@@ -175,8 +251,15 @@ async fn the_overview_says_when_and_why() {
         .unwrap();
     assert_eq!(overview.mailboxes.len(), 2);
     let ada = &overview.mailboxes[0];
-    assert_eq!((ada.name.as_str(), ada.profile_name.as_deref()), ("Ada", Some("Main")));
-    assert!(ada.workloads[0].why.contains("due at"), "{:?}", ada.workloads[0]);
+    assert_eq!(
+        (ada.name.as_str(), ada.profile_name.as_deref()),
+        ("Ada", Some("Main"))
+    );
+    assert!(
+        ada.workloads[0].why.contains("due at"),
+        "{:?}",
+        ada.workloads[0]
+    );
     assert_eq!(ada.workloads[2].closed_gate, Some(Code::MethodNone));
     assert_eq!(overview.counts.ledger.get("filtered"), Some(&2));
     serde_json::to_string(&overview).unwrap();

@@ -38,14 +38,22 @@ async fn dies_at(call: i64, after_effect: bool) -> bool {
     assert_eq!(world.seen_outside("Offer"), 1, "{at}");
     let rows = world.ledger().await;
     assert_eq!(rows.len(), 2 + 5, "{at}: two tests and five copies");
-    let open = rows.iter().filter(|row| row.state.name() == "pending").count();
+    let open = rows
+        .iter()
+        .filter(|row| row.state.name() == "pending")
+        .count();
     assert_eq!(open, 0, "{at}: {rows:?}");
     let entries = world.outbox().await;
     assert_eq!(entries.len(), 3, "{at}: two tests and an email");
     for entry in &entries {
-        assert!(matches!(entry.state, OutboxState::Sent { .. }), "{at}: {entry:?}");
+        assert!(
+            matches!(entry.state, OutboxState::Sent { .. }),
+            "{at}: {entry:?}"
+        );
     }
-    let second = emails.iter().find(|email| email.headers.subject == "Second");
+    let second = emails
+        .iter()
+        .find(|email| email.headers.subject == "Second");
     let first = emails.iter().find(|email| email.headers.subject == "First");
     let correlated = second.unwrap().correlated.map(|(record, _)| record);
     assert_eq!(correlated, Some(first.unwrap().record), "{at}");

@@ -21,9 +21,19 @@ async fn a_cold_mail_is_tracked_for_the_queue_and_refused_for_the_user() {
     assert_eq!(emails.len(), 1, "{emails:?}");
     let view = world.crm().email(emails[0].record).await.unwrap().unwrap();
     assert_eq!(view.accepting, Some(world.desk));
+    assert_eq!(
+        view.parties[0].parties,
+        [world.jo],
+        "the sender is the contact"
+    );
     assert_eq!(view.text.as_deref().map(str::trim), Some("Hello."));
     let refused = world.ledger().await.into_iter().find(|row| {
-        matches!(row.state, LedgerState::Filtered { reason: FilterReason::NoFilterAccepts })
+        matches!(
+            row.state,
+            LedgerState::Filtered {
+                reason: FilterReason::NoFilterAccepts
+            }
+        )
     });
     let refused = refused.expect("Ada's filter takes replies only");
     let explained = world
@@ -32,10 +42,16 @@ async fn a_cold_mail_is_tracked_for_the_queue_and_refused_for_the_user() {
         .await
         .unwrap();
     assert!(
-        explained[0].evidence.iter().any(|line| line.contains("replies_to_crm_email")),
+        explained[0]
+            .evidence
+            .iter()
+            .any(|line| line.contains("replies_to_crm_email")),
         "{explained:?}"
     );
-    let queue = world.crm().queue_items(Some(world.desk), postroom_store::Page::first(10)).await;
+    let queue = world
+        .crm()
+        .queue_items(Some(world.desk), postroom_store::Page::first(10))
+        .await;
     assert_eq!(queue.unwrap().len(), 1);
 }
 
@@ -45,7 +61,12 @@ async fn the_same_message_in_two_mailboxes_is_one_record() {
     world.mail_from_jo(&[ADA, DESK], "both@x", "To both", "");
     world.pass(LATER).await;
     assert_eq!(world.emails().await.len(), 1);
-    let delivered: Vec<_> = world.ledger().await.into_iter().filter(is_delivered).collect();
+    let delivered: Vec<_> = world
+        .ledger()
+        .await
+        .into_iter()
+        .filter(is_delivered)
+        .collect();
     assert_eq!(delivered.len(), 2, "both copies are accounted for");
 }
 
@@ -80,17 +101,32 @@ async fn a_reply_finds_its_email_and_the_answer_to_it_in_the_same_batch() {
     );
     // Answers the reply, which nobody has recorded yet.
     world.clock.advance(Duration::from_secs(1));
-    world.mail_from_jo(&[ADA], "again@x", "something else", "\r\nIn-Reply-To: <reply@x>");
+    world.mail_from_jo(
+        &[ADA],
+        "again@x",
+        "something else",
+        "\r\nIn-Reply-To: <reply@x>",
+    );
     world.pass(LATER).await;
     let emails = world.emails().await;
     assert_eq!(emails.len(), 3, "{:?}", world.states().await);
     let by = |subject: &str| {
-        let found = emails.iter().find(|email| email.headers.subject.contains(subject));
+        let found = emails
+            .iter()
+            .find(|email| email.headers.subject.contains(subject));
         found.expect("recorded").record
     };
     let reply = world.crm().email(by("Re: Offer")).await.unwrap().unwrap();
-    assert_eq!(reply.summary.correlated, Some((record, CorrelationMethod::InReplyTo)));
-    let again = world.crm().email(by("something else")).await.unwrap().unwrap();
+    assert_eq!(
+        reply.summary.correlated,
+        Some((record, CorrelationMethod::InReplyTo))
+    );
+    let again = world
+        .crm()
+        .email(by("something else"))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(
         again.summary.correlated,
         Some((reply.summary.record, CorrelationMethod::InReplyTo))
@@ -107,8 +143,16 @@ async fn a_token_alone_is_enough() {
     assert!(subject.contains("CRM:"), "{subject}");
     world.mail_from_jo(&[ADA], "token@x", &format!("Re: {subject}"), "");
     world.pass(LATER).await;
-    let reply = world.emails().await.into_iter().find(|email| email.record != record).unwrap();
-    assert_eq!(reply.correlated, Some((record, CorrelationMethod::TrackingToken)));
+    let reply = world
+        .emails()
+        .await
+        .into_iter()
+        .find(|email| email.record != record)
+        .unwrap();
+    assert_eq!(
+        reply.correlated,
+        Some((record, CorrelationMethod::TrackingToken))
+    );
 }
 
 #[tokio::test]
@@ -116,10 +160,20 @@ async fn test_messages_are_nobodys_email() {
     let world = World::ready().await;
     assert_eq!(world.in_folder(ADA, WellKnown::Inbox, "Test message"), 1);
     assert_eq!(world.emails().await.len(), 0);
-    let reasons: Vec<_> = world.ledger().await.into_iter().map(|row| row.state).collect();
+    let reasons: Vec<_> = world
+        .ledger()
+        .await
+        .into_iter()
+        .map(|row| row.state)
+        .collect();
     assert_eq!(reasons.len(), 2);
     for state in reasons {
-        assert_eq!(state, LedgerState::Filtered { reason: FilterReason::OwnMessage });
+        assert_eq!(
+            state,
+            LedgerState::Filtered {
+                reason: FilterReason::OwnMessage
+            }
+        );
     }
 }
 
@@ -131,13 +185,27 @@ async fn an_email_of_ours_met_in_an_inbox_joins_its_record() {
     let desk: postroom_core::EmailAddress = DESK.parse().unwrap();
     email.to = vec![desk.into()];
     email.text = Some("Please take over".to_owned());
-    let record = world.crm().send_email(&email, postroom_provider::Clock::now(&*world.clock)).await.unwrap();
+    let record = world
+        .crm()
+        .send_email(&email, postroom_provider::Clock::now(&*world.clock))
+        .await
+        .unwrap();
     world.pass(LATER).await;
     world.pass(LATER).await;
     assert_eq!(world.in_folder(DESK, WellKnown::Inbox, "Handover"), 1);
-    assert_eq!(world.emails().await.len(), 1, "one activity stands for both");
+    assert_eq!(
+        world.emails().await.len(),
+        1,
+        "one activity stands for both"
+    );
     let joined = world.ledger().await.into_iter().find(is_delivered).unwrap();
-    assert_eq!(joined.state, LedgerState::Delivered { record, created: false });
+    assert_eq!(
+        joined.state,
+        LedgerState::Delivered {
+            record,
+            created: false
+        }
+    );
 }
 
 #[tokio::test]
@@ -146,13 +214,33 @@ async fn mail_from_before_the_mailbox_was_enabled_is_left_alone() {
     world.mail_from_jo(&[DESK], "old@x", "Old", "");
     world.clock.advance(LATER);
     let ids = [world.desk_mailbox];
-    world.admin().approve(&world.operator, &ids).await.remove(0).1.unwrap();
+    world
+        .admin()
+        .approve(&world.operator, &ids)
+        .await
+        .remove(0)
+        .1
+        .unwrap();
     let kind = postroom_core::job::JobKind::TestAndEnable;
-    world.admin().test_mailbox(&world.operator, ids[0], kind).await.unwrap();
+    world
+        .admin()
+        .test_mailbox(&world.operator, ids[0], kind)
+        .await
+        .unwrap();
     world.pass(LATER).await;
     assert_eq!(world.emails().await.len(), 0);
-    let states: Vec<_> = world.ledger().await.into_iter().map(|row| row.state).collect();
-    assert!(states.contains(&LedgerState::Filtered { reason: FilterReason::BeforeStart }), "{states:?}");
+    let states: Vec<_> = world
+        .ledger()
+        .await
+        .into_iter()
+        .map(|row| row.state)
+        .collect();
+    assert!(
+        states.contains(&LedgerState::Filtered {
+            reason: FilterReason::BeforeStart
+        }),
+        "{states:?}"
+    );
 }
 
 #[tokio::test]
@@ -164,12 +252,20 @@ async fn a_lost_cursor_makes_nothing_twice() {
     world.pass(LATER).await;
     assert_eq!(world.emails().await.len(), 20);
     let mail = world.server.mail();
-    let inbox = mail.well_known(mail.account(DESK).unwrap(), WellKnown::Inbox).unwrap();
+    let inbox = mail
+        .well_known(mail.account(DESK).unwrap(), WellKnown::Inbox)
+        .unwrap();
     mail.invalidate_sync(inbox).unwrap();
     world.mail_from_jo(&[DESK], "new@x", "Number new", "");
     world.pass(LATER).await;
     assert_eq!(world.emails().await.len(), 21);
-    assert!(world.states().await.iter().all(|(state, _)| state != "pending"));
+    assert!(
+        world
+            .states()
+            .await
+            .iter()
+            .all(|(state, _)| state != "pending")
+    );
 }
 
 #[tokio::test]
@@ -180,18 +276,32 @@ async fn a_setting_changes_what_is_tracked_and_a_replay_brings_it_in() {
     assert_eq!(world.emails().await.len(), 0);
     let mut edit = MailboxEdit::new();
     edit.filter = Some(TrackingFilter::FromLeadsContactsAccounts);
-    world.admin().edit_mailbox(&world.operator, world.ada_mailbox, &edit).await.unwrap();
+    world
+        .admin()
+        .edit_mailbox(&world.operator, world.ada_mailbox, &edit)
+        .await
+        .unwrap();
     let row = world
         .ledger()
         .await
         .into_iter()
-        .find(|row| matches!(row.state, LedgerState::Filtered { reason: FilterReason::NoFilterAccepts }))
+        .find(|row| {
+            matches!(
+                row.state,
+                LedgerState::Filtered {
+                    reason: FilterReason::NoFilterAccepts
+                }
+            )
+        })
         .unwrap();
     world.admin().replay(&world.operator, row.id).await.unwrap();
     world.step().await;
     let emails = world.emails().await;
     assert_eq!(emails.len(), 1);
-    assert_eq!(emails[0].headers.from.as_ref().unwrap().address, JO.parse().unwrap());
+    assert_eq!(
+        emails[0].headers.from.as_ref().unwrap().address,
+        JO.parse().unwrap()
+    );
 }
 
 #[tokio::test]
@@ -201,5 +311,8 @@ async fn large_folders_are_worked_through_in_pages_and_batches() {
         world.mail_from_jo(&[DESK], &format!("m{n}@x"), &format!("Number {n}"), "");
     }
     world.pass(LATER).await;
-    assert_eq!(world.crm().count_emails(&Default::default()).await.unwrap(), 700);
+    assert_eq!(
+        world.crm().count_emails(&Default::default()).await.unwrap(),
+        700
+    );
 }

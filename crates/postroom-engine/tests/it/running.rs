@@ -23,13 +23,25 @@ async fn picks_up_work_by_itself_and_stops_cleanly() {
     let running = world.engine.start();
     world.mail_from_jo(&[DESK], "a@x", "By itself", "");
     let record = world.ada_writes("Offer").await;
+    let ids = [world.desk_mailbox];
+    running
+        .admin()
+        .sync_now(&world.operator, &ids)
+        .await
+        .remove(0)
+        .1
+        .unwrap();
     let done = until(&world, async |world| {
         world.emails().await.len() == 2 && world.seen_outside("Offer") == 1
     });
     assert!(done.await, "{:?}", world.states().await);
     assert!(world.crm().email(record).await.unwrap().is_some());
     let second = world.engine.step().await;
-    assert_eq!(second.unwrap_err().kind(), ErrorKind::Locked, "one engine for one store");
+    assert_eq!(
+        second.unwrap_err().kind(),
+        ErrorKind::Locked,
+        "one engine for one store"
+    );
     running.stop().await.unwrap();
     world.step().await;
     // Every lease was given back: everything is due again at its time.
@@ -46,9 +58,17 @@ async fn a_change_made_elsewhere_is_picked_up() {
     // Another handle, as the command line has one.
     let admin = running.admin().clone();
     let ids = [world.desk_mailbox];
-    admin.approve(&world.operator, &ids).await.remove(0).1.unwrap();
+    admin
+        .approve(&world.operator, &ids)
+        .await
+        .remove(0)
+        .1
+        .unwrap();
     let kind = postroom_core::job::JobKind::TestAndEnable;
-    let job = admin.test_mailbox(&world.operator, ids[0], kind).await.unwrap();
+    let job = admin
+        .test_mailbox(&world.operator, ids[0], kind)
+        .await
+        .unwrap();
     let done = until(&world, async |world| {
         let job = world.store().job(job.id).await.unwrap().unwrap();
         job.state == postroom_core::job::JobState::Done

@@ -24,7 +24,10 @@ async fn an_outage_of_days_disables_nobody_and_says_so_once() {
         world.pass(LATER).await;
     }
     let requests = world.server.requests() - before;
-    assert!(requests < 2 * 3 * 24 * 4 * 4, "{requests} requests: probes are slow");
+    assert!(
+        requests < 2 * 3 * 24 * 4 * 4,
+        "{requests} requests: probes are slow"
+    );
     let alerts = world.open_alerts().await;
     let about: Vec<_> = alerts
         .iter()
@@ -51,18 +54,38 @@ async fn an_outage_of_days_disables_nobody_and_says_so_once() {
 #[tokio::test]
 async fn a_bad_message_costs_three_attempts_and_the_rest_goes_on_at_once() {
     let world = World::ready().await;
-    let mut profile = world.admin().profile(&world.operator, world.profile).await.unwrap();
+    let mut profile = world
+        .admin()
+        .profile(&world.operator, world.profile)
+        .await
+        .unwrap();
     profile.move_undelivered = true;
-    world.admin().update_profile(&world.operator, &profile).await.unwrap();
+    world
+        .admin()
+        .update_profile(&world.operator, &profile)
+        .await
+        .unwrap();
     world.mail_from_jo(&[DESK], "a@x", "Good one", "");
     world.mail_from_jo(&[DESK], "b@x", "Bad", "");
     world.mail_from_jo(&[DESK], "c@x", "Good two", "");
     let mail = world.server.mail();
-    let inbox = mail.well_known(mail.account(DESK).unwrap(), WellKnown::Inbox).unwrap();
-    let bad = mail.items(inbox).into_iter().find(|item| item.summary().subject == "Bad").unwrap();
-    world.server.arm(MemoryFault::new(FaultEffect::Corrupt(remote_id(bad.id))));
+    let inbox = mail
+        .well_known(mail.account(DESK).unwrap(), WellKnown::Inbox)
+        .unwrap();
+    let bad = mail
+        .items(inbox)
+        .into_iter()
+        .find(|item| item.summary().subject == "Bad")
+        .unwrap();
+    world
+        .server
+        .arm(MemoryFault::new(FaultEffect::Corrupt(remote_id(bad.id))));
     world.pass(LATER).await;
-    assert_eq!(world.emails().await.len(), 2, "the rest goes on in the same cycle");
+    assert_eq!(
+        world.emails().await.len(),
+        2,
+        "the rest goes on in the same cycle"
+    );
     for _ in 0..3 {
         world.pass(Duration::from_secs(3600)).await;
     }
@@ -72,29 +95,62 @@ async fn a_bad_message_costs_three_attempts_and_the_rest_goes_on_at_once() {
         .into_iter()
         .find(|row| matches!(row.state, LedgerState::Quarantined { .. }))
         .expect("set aside");
-    assert_eq!(row.state, LedgerState::Quarantined { code: Code::ItemCorrupt, raw_kept: false });
-    assert_eq!(world.alert_codes().await.contains(&Code::MessageQuarantined), true);
+    assert_eq!(
+        row.state,
+        LedgerState::Quarantined {
+            code: Code::ItemCorrupt,
+            raw_kept: false
+        }
+    );
+    assert!(
+        world
+            .alert_codes()
+            .await
+            .contains(&Code::MessageQuarantined)
+    );
     assert!(world.mailbox(world.desk_mailbox).await.incoming.enabled);
-    assert_eq!(world.in_folder(DESK, WellKnown::Inbox, "Bad"), 0, "moved to Undeliverable");
+    assert_eq!(
+        world.in_folder(DESK, WellKnown::Inbox, "Bad"),
+        0,
+        "moved to Undeliverable"
+    );
     // The cause is mended, somebody replays it from where it lies now.
     world.server.disarm();
     world.admin().replay(&world.operator, row.id).await.unwrap();
     world.step().await;
     assert_eq!(world.emails().await.len(), 3);
-    assert!(!world.alert_codes().await.contains(&Code::MessageQuarantined));
+    assert!(
+        !world
+            .alert_codes()
+            .await
+            .contains(&Code::MessageQuarantined)
+    );
 }
 
 #[tokio::test]
 async fn bytes_that_are_no_message_are_kept_raw() {
     let world = World::ready().await;
-    world.server.mail().deliver(&b"\x00\x01\x02 nothing like a header\x00\r\n"[..], &[DESK]);
+    let mail = world.server.mail();
+    let inbox = mail
+        .well_known(mail.account(DESK).unwrap(), WellKnown::Inbox)
+        .unwrap();
+    let bytes = &b"\x00\x01\x02 nothing like a header\x00\r\n"[..];
+    let mut item = postroom_simulator::model::NewItem::message(bytes);
+    item.draft = false;
+    mail.append(inbox, item).unwrap();
     for _ in 0..5 {
         world.pass(Duration::from_secs(3600)).await;
     }
     let rows = world.ledger().await;
-    let row = rows.iter().find(|row| matches!(row.state, LedgerState::Quarantined { .. }));
+    let row = rows
+        .iter()
+        .find(|row| matches!(row.state, LedgerState::Quarantined { .. }));
     let row = row.unwrap_or_else(|| panic!("{rows:?}"));
-    let raw = world.admin().quarantined_raw(&world.operator, row.id).await.unwrap();
+    let raw = world
+        .admin()
+        .quarantined_raw(&world.operator, row.id)
+        .await
+        .unwrap();
     assert!(raw.is_some());
 }
 
@@ -106,25 +162,49 @@ async fn wrong_credentials_disable_and_test_and_enable_mends() {
     world.pass(LATER).await;
     let mailbox = world.mailbox(world.ada_mailbox).await;
     assert!(!mailbox.incoming.enabled);
-    assert!(matches!(mailbox.incoming.health, Health::Disabled { code: Code::CredentialsRejected, .. }));
-    assert!(world.mailbox(world.desk_mailbox).await.incoming.enabled, "others go on");
+    assert!(matches!(
+        mailbox.incoming.health,
+        Health::Disabled {
+            code: Code::CredentialsRejected,
+            ..
+        }
+    ));
+    assert!(
+        world.mailbox(world.desk_mailbox).await.incoming.enabled,
+        "others go on"
+    );
     world.server.disarm();
     let kind = postroom_core::job::JobKind::TestAndEnable;
-    let job = world.admin().test_mailbox(&world.operator, world.ada_mailbox, kind).await.unwrap();
+    let job = world
+        .admin()
+        .test_mailbox(&world.operator, world.ada_mailbox, kind)
+        .await
+        .unwrap();
     world.step().await;
     let job = world.admin().job(&world.operator, job.id).await.unwrap();
-    assert!(job.steps.iter().all(|step| step.failure.is_none()), "{:?}", job.steps);
+    assert!(
+        job.steps.iter().all(|step| step.failure.is_none()),
+        "{:?}",
+        job.steps
+    );
     let mailbox = world.mailbox(world.ada_mailbox).await;
     assert!(mailbox.incoming.enabled && mailbox.outgoing.enabled);
     assert_eq!(mailbox.incoming.health, Health::Healthy);
-    assert!(!world.alert_codes().await.contains(&Code::CredentialsRejected));
+    assert!(
+        !world
+            .alert_codes()
+            .await
+            .contains(&Code::CredentialsRejected)
+    );
 }
 
 #[tokio::test]
 async fn a_throttling_server_is_left_alone_for_as_long_as_it_asks() {
     let world = World::ready().await;
     let hint = Some(Duration::from_secs(3600));
-    world.server.arm(MemoryFault::new(FaultEffect::Throttle(hint)).times(1));
+    world
+        .server
+        .arm(MemoryFault::new(FaultEffect::Throttle(hint)).times(1));
     world.pass(LATER).await;
     let requests = world.server.requests();
     world.pass(Duration::from_secs(1800)).await;
@@ -152,4 +232,34 @@ async fn the_application_being_down_is_nobodys_fault() {
     assert_eq!(world.emails().await.len(), 1);
     let row = &world.ledger().await[0];
     assert!(crate::world::is_delivered(row), "{row:?}");
+}
+
+#[tokio::test]
+async fn a_batch_whose_answer_breaks_off_is_tried_one_by_one() {
+    let world = World::ready().await;
+    for n in 0..5 {
+        world.mail_from_jo(&[DESK], &format!("m{n}@x"), &format!("Number {n}"), "");
+    }
+    world.server.arm(
+        MemoryFault::new(FaultEffect::LoseAnswer)
+            .on("mail.fetch")
+            .times(1),
+    );
+    world.pass(LATER).await;
+    assert_eq!(world.emails().await.len(), 5, "in the same cycle");
+    // One that breaks every answer it is in is to blame itself.
+    world.mail_from_jo(&[DESK], "poison@x", "Poison", "");
+    world
+        .server
+        .arm(MemoryFault::new(FaultEffect::LoseAnswer).on("mail.fetch"));
+    for _ in 0..4 {
+        world.pass(Duration::from_secs(3600)).await;
+    }
+    assert!(
+        world
+            .states()
+            .await
+            .contains(&("quarantined".to_owned(), 1))
+    );
+    assert!(world.mailbox(world.desk_mailbox).await.incoming.enabled);
 }

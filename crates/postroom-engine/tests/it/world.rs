@@ -16,8 +16,7 @@ use postroom_core::party::PartyKind;
 use postroom_core::principal::Principal;
 use postroom_core::profile::ProfileKind;
 use postroom_core::{
-    Code, Mailbox, MailboxId, Organization, OrganizationId, PartyId, ProfileId, RecordId,
-    Timestamp,
+    Code, Mailbox, MailboxId, Organization, OrganizationId, PartyId, ProfileId, RecordId, Timestamp,
 };
 use postroom_engine::{Admin, Engine, NewMailbox};
 use postroom_provider::{Clock, ProviderFactory, ProviderRegistry, Randomness, Spool};
@@ -113,7 +112,9 @@ impl World {
         let crm = storage.crm();
         let party = async |kind, name: &str, address: &str| {
             let address = address.parse().unwrap();
-            crm.create_party(kind, name, &[address], None).await.unwrap()
+            crm.create_party(kind, name, &[address], None)
+                .await
+                .unwrap()
         };
         let ada = party(PartyKind::User, "Ada", ADA).await;
         let desk = party(PartyKind::Queue, "Desk", DESK).await;
@@ -125,7 +126,10 @@ impl World {
         admin.create_profile(&operator, &profile).await.unwrap();
         let mut organization = admin.organization(&operator).await.unwrap();
         organization.settings.mailbox_defaults.profile = Some(profile.id);
-        admin.update_organization(&operator, &organization).await.unwrap();
+        admin
+            .update_organization(&operator, &organization)
+            .await
+            .unwrap();
         let mut mailboxes = Vec::new();
         for (name, owner, address) in [
             ("Ada", MailboxOwner::User(ada), ADA),
@@ -159,7 +163,11 @@ impl World {
             outcome.unwrap();
         }
         let kind = JobKind::TestAndEnable;
-        for (_, job) in world.admin().test_mailboxes(&world.operator, &ids, kind).await {
+        for (_, job) in world
+            .admin()
+            .test_mailboxes(&world.operator, &ids, kind)
+            .await
+        {
             job.unwrap();
         }
         world.step().await;
@@ -227,32 +235,53 @@ impl World {
         let jo: postroom_core::EmailAddress = JO.parse().unwrap();
         email.to = vec![jo.into()];
         email.text = Some("Dear Jo".to_owned());
-        self.crm().send_email(&email, self.clock.now()).await.unwrap()
+        self.crm()
+            .send_email(&email, self.clock.now())
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn emails(&self) -> Vec<EmailSummary> {
         let page = Page::first(1000);
-        self.crm().emails(&EmailFilter::default(), page).await.unwrap()
+        self.crm()
+            .emails(&EmailFilter::default(), page)
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn ledger(&self) -> Vec<LedgerEntry> {
         let page = Page::first(1000);
-        self.store().ledger(&LedgerFilter::default(), page).await.unwrap()
+        self.store()
+            .ledger(&LedgerFilter::default(), page)
+            .await
+            .unwrap()
     }
 
     /// How many rows are in each state.
     pub(crate) async fn states(&self) -> Vec<(String, u64)> {
-        self.store().ledger_counts(None).await.unwrap().into_iter().filter(|(_, n)| *n > 0).collect()
+        self.store()
+            .ledger_counts(None)
+            .await
+            .unwrap()
+            .into_iter()
+            .filter(|(_, n)| *n > 0)
+            .collect()
     }
 
     pub(crate) async fn outbox(&self) -> Vec<OutboxEntry> {
         let page = Page::first(1000);
-        self.store().outbox(&OutboxFilter::default(), page).await.unwrap()
+        self.store()
+            .outbox(&OutboxFilter::default(), page)
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn open_alerts(&self) -> Vec<Alert> {
         let page = Page::first(1000);
-        self.store().alerts(&AlertFilter::default(), page).await.unwrap()
+        self.store()
+            .alerts(&AlertFilter::default(), page)
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn alert_codes(&self) -> Vec<Code> {

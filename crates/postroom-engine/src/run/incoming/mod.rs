@@ -8,6 +8,7 @@
 mod aftermath;
 mod commit;
 mod isolate;
+mod knowledge;
 mod prepare;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -1,28 +1,27 @@
 //! The first half of a batch: headers, decisions, and the content of what is tracked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use postroom_core::email::{ContentIdentity, Direction, EmailHeaders, KnownEmail};
 use postroom_core::ledger::{FolderId, GoneEvidence, LedgerEntry, LedgerEvent, RemoteId};
-use postroom_core::party::PartyKind;
 use postroom_core::tracking::{
-    CorrelationMethod, CorrelationQuery, Decision, DecisionInput, Verdict, correlate, decide,
-    index_entry, join_target, process_from,
+    CorrelationMethod, Decision, DecisionInput, Verdict, correlate, decide, index_entry,
+    join_target, process_from,
 };
-use postroom_core::{Code, EmailAddress, PartyId, RawMessage, RecordId, Timestamp};
+use postroom_core::{Code, PartyId, RawMessage, RecordId, Timestamp};
 use postroom_provider::{MailHeaders, Result as ProviderResult};
-use postroom_store::{EmailParty, KnownQuery, MailboxOfParty, Settlement};
+use postroom_store::{EmailParty, Settlement};
 
 use crate::environment::Environment;
-use crate::plan::failure::{CycleStop, Weight, crm_failure, weigh};
+use crate::plan::failure::{CycleStop, Weight, weigh};
 use crate::plan::incoming::{
-    Directory, Provisional, addresses, email_parties, fetch_groups, owner, placeholder, queues,
-    resolved_recipients, sender, with_provisional_candidates, with_provisional_known,
+    Provisional, email_parties, fetch_groups, owner, placeholder, queues, resolved_recipients,
+    sender, with_provisional_candidates, with_provisional_known,
 };
 use crate::run::cycle::Cycle;
-use crate::run::message::outbox_id;
 
 use super::Reading;
+use super::knowledge::{Knowledge, look_up};
 
 /// A message that is to be recorded, with everything its record needs but the parsed content.
 #[derive(Debug)]
@@ -64,10 +63,10 @@ pub(super) struct Batch {
 }
 
 /// A message whose headers are known.
-struct Met {
-    entry: LedgerEntry,
-    headers: MailHeaders,
-    identity: ContentIdentity,
+pub(super) struct Met {
+    pub(super) entry: LedgerEntry,
+    pub(super) headers: MailHeaders,
+    pub(super) identity: ContentIdentity,
 }
 
 /// Decides about a batch and fetches what is tracked. `earlier` is what the batch before is about
@@ -118,7 +117,9 @@ async fn read_headers(
         for (entry, answer) in entries.into_iter().zip(answers) {
             match answer {
                 Ok(headers) => {
-                    let identity = ContentIdentity::of(&headers.headers, headers.received_at);
+                    let place = format!("{} {}", entry.mailbox, entry.remote_id.as_str());
+                    let identity =
+                        ContentIdentity::of_copy(&headers.headers, headers.received_at, &place);
                     met.push(Met {
                         entry,
                         headers,
@@ -172,94 +173,6 @@ async fn take_failure(
     Ok(())
 }
 
-/// What the store and the application know about the messages of a batch.
-struct Knowledge {
-    known: Vec<Vec<KnownEmail>>,
-    own: Vec<bool>,
-    directory: Directory,
-    mailboxes: BTreeMap<PartyId, MailboxOfParty>,
-    exact: Vec<(CorrelationQuery, postroom_core::tracking::Candidates)>,
-}
-
-async fn look_up(cycle: &Cycle<'_>, met: &[Met]) -> Result<Knowledge, CycleStop> {
-    let environment = cycle.environment;
-    let store = &environment.store;
-    let queries: Vec<_> = met
-        .iter()
-        .map(|met| KnownQuery::new(met.identity.key(), met.headers.headers.message_id.clone()))
-        .collect();
-    let mut known = store.known_emails(&queries).await?;
-    known.resize(met.len(), Vec::new());
-    let mut own = Vec::with_capacity(met.len());
-    for (met, known) in met.iter().zip(&mut known) {
-        own.push(is_own(environment, &met.headers, known).await?);
-    }
-    let wanted: BTreeSet<EmailAddress> = met
-        .iter()
-        .flat_map(|met| addresses(&met.headers.headers))
-        .cloned()
-        .collect();
-    let wanted: Vec<_> = wanted.into_iter().collect();
-    let parties = environment
-        .crm
-        .parties(&wanted)
-        .await
-        .map_err(|error| crm_failure(&error))?;
-    let directory: Directory = wanted.into_iter().zip(parties).collect();
-    let owners: BTreeSet<PartyId> = directory
-        .values()
-        .flatten()
-        .filter(|party| matches!(party.kind, PartyKind::User | PartyKind::Queue))
-        .map(|party| party.id)
-        .collect();
-    let owners: Vec<_> = owners.into_iter().collect();
-    let mailboxes = store
-        .mailboxes_of(&owners)
-        .await?
-        .into_iter()
-        .map(|of| (of.party, of))
-        .collect();
-    let queries: Vec<_> = met
-        .iter()
-        .map(|met| CorrelationQuery::exact(&met.headers.headers, &cycle.loaded.rules))
-        .collect();
-    let mut candidates = store.candidates(&queries).await?;
-    candidates.resize(met.len(), Default::default());
-    Ok(Knowledge {
-        known,
-        own,
-        directory,
-        mailboxes,
-        exact: queries.into_iter().zip(candidates).collect(),
-    })
-}
-
-/// Whether it is a message of Postroom itself; an email of the application that is met again is
-/// added to what is known, whatever Message-ID its server gave it.
-async fn is_own(
-    environment: &Environment,
-    headers: &MailHeaders,
-    known: &mut Vec<KnownEmail>,
-) -> Result<bool, CycleStop> {
-    let message_id = headers.headers.message_id.as_ref();
-    let local = message_id.and_then(|id| id.as_str().split('@').next());
-    let key = headers.submission_key.as_ref().map(|key| key.as_str());
-    for id in [local, key].into_iter().flatten().filter_map(outbox_id) {
-        let Some(entry) = environment.store.outbox_entry(id).await? else {
-            continue;
-        };
-        let Some(record) = entry.record else {
-            return Ok(true);
-        };
-        if known.iter().all(|email| email.record != record) {
-            let mut email = KnownEmail::new(record, Direction::Outgoing);
-            email.message_ids = message_id.into_iter().cloned().collect();
-            known.push(email);
-        }
-    }
-    Ok(false)
-}
-
 /// A message that is to be fetched.
 struct Wanted {
     tracked: Tracked,
@@ -286,31 +199,16 @@ async fn decide_all(
         own,
         directory,
         mailboxes,
-        exact,
+        correlation,
     } = knowledge;
-    for (((met, known), own), (query, candidates)) in met.into_iter().zip(known).zip(own).zip(exact)
+    for (((met, known), own), (query, candidates)) in
+        met.into_iter().zip(known).zip(own).zip(correlation)
     {
         let headers = &met.headers.headers;
         let known = with_provisional_known(known, &met.identity, &provisional);
         let same = join_target(&met.identity, headers, &known);
         let candidates = with_provisional_candidates(candidates, &query, &provisional);
-        let mut correlation = correlate(headers, &query, &candidates, rules);
-        let mut matched_by = candidates;
-        if correlation.matched.is_none() && same.is_none() && !own && !met.headers.draft {
-            // The dearest question, asked only where it can matter.
-            if let Some(smart) = CorrelationQuery::smart(headers, rules, cycle.environment.now()) {
-                let mut full = query.clone();
-                full.smart = Some(smart);
-                let mut only = CorrelationQuery::default();
-                only.smart.clone_from(&full.smart);
-                let answers = cycle.environment.store.candidates(&[only]).await?;
-                if let Some(answer) = answers.into_iter().next() {
-                    matched_by.by_smart_matching = answer.by_smart_matching;
-                    matched_by.smart_cut = answer.smart_cut;
-                }
-                correlation = correlate(headers, &full, &matched_by, rules);
-            }
-        }
+        let correlation = correlate(headers, &query, &candidates, rules);
         let from = sender(headers, &directory, cycle.mailbox(), &settings.parties);
         let recipients = resolved_recipients(
             headers,
@@ -348,7 +246,7 @@ async fn decide_all(
                 let token = matched
                     .filter(|matched| matched.method == CorrelationMethod::TrackingToken)
                     .and_then(|matched| {
-                        let mut by_token = matched_by.by_token.iter();
+                        let mut by_token = candidates.by_token.iter();
                         by_token.find(|email| email.record == matched.email)
                     })
                     .and_then(|email| email.token.clone());

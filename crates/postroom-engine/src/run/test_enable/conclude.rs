@@ -1,0 +1,151 @@
+//! What a test comes to: statuses, enabled, alerts, due times.
+
+use std::collections::BTreeMap;
+
+use postroom_core::catalogue::{Class, Level};
+use postroom_core::job::Job;
+use postroom_core::mailbox::TestStatus;
+use postroom_core::{Code, Timestamp, Workload};
+use postroom_store::{AlertFilter, CycleRecord, IncidentPattern, Page};
+
+use super::lease;
+use crate::environment::{Environment, Loaded};
+use crate::error::Result;
+use crate::plan::alerts::{About, incident};
+use crate::run::alerts::detail;
+
+/// At most so often the outcome is written again because somebody changed the mailbox meanwhile.
+const CONFLICTS_MAX: u32 = 5;
+
+/// Stores what a test came to for one workload: status, enabled, alerts, due time.
+pub(super) async fn conclude(
+    environment: &Environment,
+    loaded: &Loaded,
+    job: &Job,
+    workload: Workload,
+    failure: Option<Code>,
+) -> Result<()> {
+    let now = environment.now();
+    if failure == Some(Code::Cancelled) {
+        return Ok(());
+    }
+    store_status(environment, job, workload, failure, now).await?;
+    let about = About {
+        mailbox: Some(&loaded.mailbox),
+        profile: loaded.profile.as_ref(),
+        workload: Some(workload),
+        record: None,
+    };
+    let settings = &loaded.organization.settings.alerts;
+    let Some(code) = failure else {
+        close_earlier(environment, &about).await?;
+        recover(environment, job, workload, now).await?;
+        let event = match workload {
+            Workload::Incoming => Code::IncomingTestSucceeded,
+            Workload::Outgoing => Code::OutgoingTestSucceeded,
+            Workload::Items => return Ok(()),
+        };
+        return environment
+            .raise(event, Level::Information, &about, BTreeMap::new(), settings)
+            .await;
+    };
+    let mut pattern = IncidentPattern::exactly(&incident(
+        match workload {
+            Workload::Outgoing => Code::OutgoingTestSucceeded,
+            Workload::Incoming | Workload::Items => Code::IncomingTestSucceeded,
+        },
+        &about,
+    ));
+    pattern.discriminator = None;
+    environment.store.close_alerts(&pattern, now).await?;
+    let details = detail("job", job.id.to_string());
+    environment
+        .raise(code, code.spec().level, &about, details, settings)
+        .await
+}
+
+async fn store_status(
+    environment: &Environment,
+    job: &Job,
+    workload: Workload,
+    failure: Option<Code>,
+    now: Timestamp,
+) -> Result<()> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let mut mailbox = environment.load(job.mailbox).await?.mailbox;
+        let state = mailbox.workload_mut(workload);
+        match failure {
+            None => {
+                state.test_status = TestStatus::Success;
+                state.enabled = true;
+            }
+            Some(code) => {
+                state.test_status = TestStatus::Failure;
+                // An outage disables nobody (promise 9): what worked before goes on when it is over.
+                if code.spec().class == Class::Permanent {
+                    state.enabled = false;
+                }
+            }
+        }
+        if failure.is_none() && workload == Workload::Incoming {
+            mailbox.incoming_enabled_at.get_or_insert(now);
+        }
+        match environment.store.update_mailbox(&mailbox).await {
+            Ok(_) => return Ok(()),
+            Err(error)
+                if error.kind() == postroom_store::ErrorKind::Conflict && tries < CONFLICTS_MAX => {
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The workload is well and due now, whatever it was before.
+async fn recover(
+    environment: &Environment,
+    job: &Job,
+    workload: Workload,
+    now: Timestamp,
+) -> Result<()> {
+    if let Some(lease) = lease(environment, job, workload).await? {
+        let mut record = CycleRecord::succeeded(now, now, now, 0);
+        record.succeeded = None;
+        let recorded = environment.store.record_cycle(&lease, &record).await;
+        environment.store.release_lease(&lease).await?;
+        recorded?;
+    }
+    environment
+        .store
+        .set_due(job.mailbox, workload, now)
+        .await?;
+    Ok(())
+}
+
+/// Closes what the test has shown to be over; what concerns single messages stays.
+async fn close_earlier(environment: &Environment, about: &About<'_>) -> Result<()> {
+    let now = environment.now();
+    let subjects = [
+        incident(Code::NotEnabled, about).subject,
+        incident(Code::ImpersonationDenied, about).subject,
+    ];
+    for subject in subjects {
+        let mut filter = AlertFilter::default();
+        filter.subject = Some(subject);
+        let open = environment.store.alerts(&filter, Page::first(1000)).await?;
+        for alert in open {
+            let incident = &alert.incident;
+            let ours = incident.workload.is_none() || incident.workload == about.workload;
+            let over = matches!(
+                incident.code.spec().class,
+                Class::Permanent | Class::Transient
+            );
+            if ours && over && incident.code != Code::ProfileFailing {
+                let pattern = IncidentPattern::exactly(incident);
+                environment.store.close_alerts(&pattern, now).await?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! What is tried for each workload.
+
+use postroom_core::job::{Job, JobKind, TestStep};
+use postroom_core::outbox::OutboxState;
+use postroom_core::{Code, OutboxId, Workload};
+use postroom_provider::{PageLimit, WellKnownFolder};
+use postroom_store::NewOutgoing;
+
+use crate::plan::failure::{CycleFailure, CycleStop};
+use crate::run::cycle::Cycle;
+use crate::run::message::test_message;
+use crate::run::outgoing::deliver;
+use crate::run::providers::Direction;
+
+/// Opens and lists the Inbox.
+pub(super) async fn test_incoming(
+    cycle: &Cycle<'_>,
+    steps: &mut Vec<TestStep>,
+) -> Result<(), CycleStop> {
+    let workload = Some(Workload::Incoming);
+    let provider = cycle
+        .environment
+        .provider(cycle.mailbox(), cycle.profile, Direction::Incoming)
+        .await?;
+    let Some(source) = provider.mail() else {
+        let failure = CycleFailure::new(Code::MethodNotSupported, "the provider cannot read mail");
+        return Err(failure.into());
+    };
+    let inbox = source
+        .find_folder(&cycle.op(), WellKnownFolder::Inbox)
+        .await?;
+    steps.push(TestStep::passed(
+        workload,
+        "open inbox",
+        "the Inbox was found",
+    ));
+    let page = source
+        .changes(&cycle.op(), &inbox, None, PageLimit::new(1))
+        .await?;
+    let evidence = if page.changes.is_empty() {
+        "the Inbox can be listed; it is empty"
+    } else {
+        "the Inbox can be listed"
+    };
+    steps.push(TestStep::passed(workload, "read", evidence));
+    Ok(())
+}
+
+/// Sends the test message to the mailbox itself.
+pub(super) async fn test_outgoing(
+    cycle: &mut Cycle<'_>,
+    job: &Job,
+    steps: &mut Vec<TestStep>,
+) -> Result<(), CycleStop> {
+    let workload = Some(Workload::Outgoing);
+    let environment = cycle.environment;
+    let provider = environment
+        .provider(cycle.mailbox(), cycle.profile, Direction::Outgoing)
+        .await?;
+    if provider.submitter().is_none() {
+        let failure = CycleFailure::new(Code::MethodNotSupported, "the provider cannot send mail");
+        return Err(failure.into());
+    }
+    if job.kind == JobKind::TestOnly {
+        let evidence = "the provider can send; nothing was sent, as asked for";
+        steps.push(TestStep::passed(workload, "send", evidence));
+        return Ok(());
+    }
+    let id = OutboxId::from_uuid(*job.id.as_uuid());
+    let entry = match environment.store.outbox_entry(id).await? {
+        Some(entry) => entry,
+        None => {
+            let address =
+                cycle.mailbox().address.clone().ok_or_else(|| {
+                    CycleFailure::new(Code::NoAddress, "the mailbox has no address")
+                })?;
+            let composed = test_message(
+                id,
+                cycle.mailbox().id,
+                &cycle.mailbox().name,
+                &address,
+                &cycle.loaded.organization.name,
+                environment.now(),
+            )?;
+            let new = NewOutgoing::new(composed.entry.clone(), composed.raw, None);
+            let cursor = environment.store.outgoing_cursor().await?;
+            environment
+                .store
+                .enqueue_outgoing(&[new], cursor.as_ref())
+                .await?;
+            composed.entry
+        }
+    };
+    match deliver(cycle, provider.as_ref(), entry).await? {
+        OutboxState::Sent { .. } => {
+            let evidence = "the test message was sent to the mailbox itself";
+            steps.push(TestStep::passed(workload, "send", evidence));
+            Ok(())
+        }
+        OutboxState::Failed { code } | OutboxState::Unknown { code, .. } => {
+            Err(CycleFailure::new(code, code.spec().summary).into())
+        }
+        OutboxState::PendingSend { last, .. } => {
+            let code = last.unwrap_or(Code::ServerUnavailable);
+            Err(CycleFailure::new(code, "the test message waits to be sent").into())
+        }
+        OutboxState::Sending { .. } => {
+            let code = Code::OutcomeUnknown;
+            Err(CycleFailure::new(code, "the server still has the test message").into())
+        }
+    }
+}
