@@ -31,11 +31,13 @@ fn a_claim_ends_the_leases_of_the_engine_before() {
         MailboxId::from_random([1; 16]),
         "Desk",
         MailboxOwner::Queue(PartyId::from_random([2; 16])),
+        None,
     );
     now(store.create_mailbox(&mailbox)).unwrap().unwrap();
     let lease = |n: u8| {
         let holder = HolderId::from_random([n; 16]);
-        let asked = store.acquire_lease(mailbox.id, Workload::Incoming, holder, NOW, LEASE_DURATION);
+        let asked =
+            store.acquire_lease(mailbox.id, Workload::Incoming, holder, NOW, LEASE_DURATION);
         now(asked).unwrap().unwrap()
     };
     let dead = lease(1).unwrap();
@@ -49,6 +51,8 @@ fn a_claim_ends_the_leases_of_the_engine_before() {
 
     // A claim that is refused ends nothing.
     assert!(now(store.claim_engine()).unwrap().is_err());
-    now(store.renew_lease(&next, NOW, LEASE_DURATION)).unwrap().unwrap();
+    now(store.renew_lease(&next, NOW, LEASE_DURATION))
+        .unwrap()
+        .unwrap();
     drop(claim);
 }

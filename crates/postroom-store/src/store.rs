@@ -43,7 +43,8 @@ pub trait EngineClaim: fmt::Debug + Send + Sync {}
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     // ---- engine -------------------------------------------------------------------------------
 
-    /// Claims the store for one engine.
+    /// Claims the store for one engine. Leases that an earlier engine left behind end with the
+    /// claim: its successor need not wait for their time to be up.
     ///
     /// # Errors
     /// `Locked` where another engine runs on it.
