@@ -27,6 +27,8 @@ pub(crate) const SEGMENT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// So many of the newest files are tried before another one is begun.
 const TRIED_MAX: usize = 4;
 const BUFFER_BYTES: usize = 64 * 1024;
+/// Small pieces are collected up to this many bytes: a batch of messages becomes one write.
+const COLLECTED_MAX: usize = 1024 * 1024;
 
 /// The files of one open store.
 #[derive(Debug)]
@@ -42,7 +44,10 @@ struct Segment {
     number: i64,
     /// Keeps the lock, too.
     file: File,
+    /// Where the next piece goes, behind what is collected.
     position: u64,
+    /// The end of the segment that is not in the file yet.
+    collected: Vec<u8>,
     /// Up to here rows name the bytes.
     committed: u64,
     dirty: bool,
@@ -81,9 +86,7 @@ impl Segments {
     /// Makes everything appended durable; to be called before the commit.
     pub(crate) fn sync(&mut self) -> Outcome<()> {
         match &mut self.current {
-            Some(segment) if segment.dirty && self.sync => {
-                segment.file.sync_data().map_err(Failure::Segment)
-            }
+            Some(segment) if segment.dirty => segment.flush(self.sync).map_err(Failure::Segment),
             _ => Ok(()),
         }
     }
@@ -97,21 +100,22 @@ impl Segments {
     }
 
     /// No row names what was appended since the last commit: it is written over.
-    pub(crate) const fn rolled_back(&mut self) {
+    pub(crate) fn rolled_back(&mut self) {
         if let Some(segment) = &mut self.current {
+            segment.collected.clear();
             segment.position = segment.committed;
             segment.dirty = false;
         }
     }
 
     fn writable(&mut self, connection: &Connection) -> Outcome<&mut Segment> {
-        if let Some(full) = self
+        if let Some(mut full) = self
             .current
             .take_if(|segment| segment.position >= self.bytes_max)
         {
             // Its bytes belong to the transaction under way; only the sync of the next file follows.
-            if full.dirty && self.sync {
-                full.file.sync_data().map_err(Failure::Segment)?;
+            if full.dirty {
+                full.flush(self.sync).map_err(Failure::Segment)?;
             }
         }
         if self.current.is_none() {
@@ -173,6 +177,7 @@ impl Segments {
             file,
             position: HEADER_BYTES,
             committed: HEADER_BYTES,
+            collected: Vec::new(),
             dirty: false,
         })
     }
@@ -221,15 +226,49 @@ impl Segments {
             file,
             position: end,
             committed: end,
+            collected: Vec::new(),
             dirty: false,
         }))
     }
 }
 
 impl Segment {
+    /// Brings what is collected into the file, and the file to the disk.
+    fn flush(&mut self, sync: bool) -> io::Result<()> {
+        self.write_collected()?;
+        if sync {
+            self.file.sync_data()?;
+        }
+        Ok(())
+    }
+
+    fn write_collected(&mut self) -> io::Result<()> {
+        if self.collected.is_empty() {
+            return Ok(());
+        }
+        let length = u64::try_from(self.collected.len()).unwrap_or(u64::MAX);
+        let start = self.position.saturating_sub(length);
+        self.file.seek(SeekFrom::Start(start))?;
+        self.file.write_all(&self.collected)?;
+        self.collected.clear();
+        Ok(())
+    }
+
     /// Writes at the end; answers length and checksum of what was written.
     fn write(&mut self, raw: &RawMessage) -> io::Result<(u64, u32)> {
         self.dirty = true;
+        if let Some(bytes) = raw.in_memory()
+            && bytes.len() < COLLECTED_MAX
+        {
+            if self.collected.len().saturating_add(bytes.len()) > COLLECTED_MAX {
+                self.write_collected()?;
+            }
+            self.collected.extend_from_slice(bytes);
+            let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            self.position = self.position.saturating_add(length);
+            return Ok((length, crc32fast::hash(bytes)));
+        }
+        self.write_collected()?;
         self.file.seek(SeekFrom::Start(self.position))?;
         let mut checksum = crc32fast::Hasher::new();
         let mut length = 0_u64;

@@ -45,7 +45,8 @@ impl fmt::Debug for StorageOptions {
 }
 
 impl StorageOptions {
-    /// The store in that file, or in `postroom.sqlite` in that folder; no key, threads of its own.
+    /// The store in that file, or in `postroom.sqlite` where there is a folder of that name; no key,
+    /// threads of its own. Raw messages go to a folder beside the file, `postroom.sqlite-segments`.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let path = path.into();

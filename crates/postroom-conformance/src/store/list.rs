@@ -76,6 +76,7 @@ macro_rules! __store_checks {
                 a_late_holder_that_nobody_replaced_still_writes
                 a_released_lease_is_gone
                 leases_survive_reopening
+                a_claim_ends_the_leases_of_the_engine_before
             ]
             ledger: [
                 rows_and_cursor_are_stored_together

@@ -57,12 +57,10 @@ pub(super) fn write_row(write: &mut Write<'_>, row: &NewRow<'_>) -> Outcome<i64>
     let raw_no = row.raw.map(|raw| write.append(raw)).transpose()?;
     // Bodies are read one at a time and never searched: they go where the large things are.
     let (text, html) = (&row.email.text_body, &row.email.html_body);
-    let body: Vec<u8> = [text, html]
-        .into_iter()
-        .flatten()
-        .flat_map(|body| body.as_bytes())
-        .copied()
-        .collect();
+    let mut body = Vec::new();
+    for part in [text, html].into_iter().flatten() {
+        body.extend_from_slice(part.as_bytes());
+    }
     let body_no = if body.is_empty() {
         None
     } else {

@@ -245,3 +245,27 @@ pub(in crate::store) async fn leases_survive_reopening(case: &mut Case) -> Check
     ensure_eq!(second, None, "a lease that another process holds");
     case.list(&lease, &[1]).await
 }
+
+pub(in crate::store) async fn a_claim_ends_the_leases_of_the_engine_before(
+    case: &mut Case,
+) -> CheckResult {
+    let (user, dead) = case.incoming(1).await?;
+    case.reopen().await?;
+    let claim = case.store().claim_engine().await?;
+    let next = case
+        .store()
+        .acquire_lease(user.id, Workload::Incoming, holder(2), NOW, MINUTE)
+        .await?
+        .ok_or_else(|| Stop::failed("the lease of an engine that is gone still lasts"))?;
+    ensure!(next.fence > dead.fence, "the fence did not rise");
+    refused(
+        case.store().renew_lease(&dead, NOW, MINUTE).await,
+        ErrorKind::LeaseLost,
+        "renewing the lease of the engine before",
+    )?;
+    // A claim that is refused ends nothing.
+    refused(case.store().claim_engine().await, ErrorKind::Locked, "a second claim")?;
+    case.store().renew_lease(&next, NOW, MINUTE).await?;
+    drop(claim);
+    Ok(())
+}
