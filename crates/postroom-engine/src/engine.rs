@@ -15,6 +15,7 @@ use crate::bounds::Bounds;
 use crate::environment::Environment;
 use crate::error::{EngineError, ErrorKind, Result};
 use crate::run::breakers::Breakers;
+use crate::run::outage::OutageWatch;
 use crate::run::providers::Providers;
 use crate::run::scheduler;
 
@@ -98,6 +99,7 @@ impl EngineBuilder {
                 providers: Providers::new(self.bounds.providers),
                 bounds: self.bounds,
                 breakers: Breakers::default(),
+                outages: OutageWatch::default(),
                 wake: Notify::new(),
             }),
         })

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use crate::bounds::Bounds;
 use crate::error::{EngineError, Result};
 use crate::run::breakers::Breakers;
+use crate::run::outage::OutageWatch;
 use crate::run::providers::Providers;
 
 /// What every operation works with. Shared by the engine and by administration, so that a change
@@ -25,6 +26,7 @@ pub(crate) struct Environment {
     pub(crate) bounds: Bounds,
     pub(crate) providers: Providers,
     pub(crate) breakers: Breakers,
+    pub(crate) outages: OutageWatch,
     /// Something became due by a call in this process.
     pub(crate) wake: Notify,
 }

@@ -6,7 +6,7 @@ pub(crate) mod cycle;
 pub(crate) mod feed;
 pub(crate) mod incoming;
 pub(crate) mod message;
-mod outage;
+pub(crate) mod outage;
 pub(crate) mod outgoing;
 pub(crate) mod providers;
 pub(crate) mod scheduler;

@@ -263,3 +263,31 @@ async fn a_batch_whose_answer_breaks_off_is_tried_one_by_one() {
     );
     assert!(world.mailbox(world.desk_mailbox).await.incoming.enabled);
 }
+
+#[tokio::test]
+async fn more_than_half_of_a_profile_failing_is_one_alert_for_its_owner() {
+    let world = World::ready().await;
+    let refusal = FaultEffect::Refuse(ErrorKind::Unauthenticated, Code::CredentialsRejected);
+    world
+        .server
+        .arm(MemoryFault::new(refusal.clone()).for_account(ADA));
+    world.pass(LATER).await;
+    let codes = world.alert_codes().await;
+    assert!(
+        !codes.contains(&Code::ProfileFailing),
+        "one of two is not more than half"
+    );
+    world.server.arm(MemoryFault::new(refusal));
+    world.pass(LATER).await;
+    let alerts = world.open_alerts().await;
+    let failing: Vec<_> = alerts
+        .iter()
+        .filter(|alert| alert.incident.code == Code::ProfileFailing)
+        .collect();
+    assert_eq!(failing.len(), 1, "{alerts:?}");
+    assert_eq!(failing[0].incident.subject, Subject::Profile(world.profile));
+    assert_eq!(
+        failing[0].details.get("failing").map(String::as_str),
+        Some("2")
+    );
+}
