@@ -97,7 +97,7 @@ fn list(app: &App<'_>, alerts: &[Record]) {
 }
 
 /// The table of alerts.
-pub(crate) fn table(output: &Output, alerts: &[Record]) {
+fn table(output: &Output, alerts: &[Record]) {
     if alerts.is_empty() {
         output.line("no alerts");
     } else {

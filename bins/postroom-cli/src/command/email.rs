@@ -75,6 +75,9 @@ pub(crate) struct List {
     /// At most so many.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
+    /// Only the ids, one a line, newest first.
+    #[arg(long)]
+    ids: bool,
 }
 
 /// An email to be written.
@@ -177,6 +180,10 @@ impl List {
             filter.mailbox = Some(app.mailbox(mailbox).await?.id);
         }
         let entries = app.admin.ledger(&app.principal, &filter, Page::first(self.limit)).await?;
+        if self.ids && !app.output.is_json() {
+            entries.iter().for_each(|entry| app.output.line(entry.id.to_string()));
+            return Ok(());
+        }
         let mailboxes = app.mailboxes().await?;
         let (mut rows, mut documents) = (Vec::new(), Vec::new());
         for entry in &entries {
@@ -206,6 +213,10 @@ impl List {
             filter.mailbox = Some(app.mailbox(mailbox).await?.id);
         }
         let entries = app.admin.outbox(&app.principal, &filter, Page::first(self.limit)).await?;
+        if self.ids && !app.output.is_json() {
+            entries.iter().for_each(|entry| app.output.line(entry.id.to_string()));
+            return Ok(());
+        }
         let mailboxes = app.mailboxes().await?;
         app.output.table(
             ["Written", "From", "To", "State", "Token", "Id"],

@@ -3,10 +3,10 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::api::{ErrorKind, Explanation, ExplanationKind};
+use crate::api::{AdminError, ErrorKind, Explanation, ExplanationKind};
 use crate::app::App;
 use crate::failure::{Failure, Result};
-use crate::output::{Output, printable};
+use crate::output::printable;
 use crate::view;
 
 /// Explain why a message is where it is.
@@ -26,7 +26,7 @@ impl Explain {
             other => other?,
         };
         for explanation in &explanations {
-            print(app.output, explanation);
+            print(app, explanation).await?;
         }
         let documents: Vec<_> = explanations.iter().map(document).collect();
         app.output.json(&json!({ "explanations": documents }));
@@ -35,20 +35,48 @@ impl Explain {
 }
 
 /// Prints an explanation for people.
-pub(crate) fn print(out: &Output, explanation: &Explanation) {
+pub(crate) async fn print(app: &App<'_>, explanation: &Explanation) -> Result {
+    let out = app.output;
+    if out.is_json() {
+        return Ok(());
+    }
+    let names = names(app, explanation).await?;
+    let readable = |text: &str| {
+        let named = names.iter().fold(text.to_owned(), |text, (id, name)| text.replace(id, name));
+        printable(&named)
+    };
     let (what, id) = identity(explanation);
     out.line(format!("{} {id} in {}", out.bold(what), explanation.mailbox));
-    out.line(format!("  state     {}", printable(&explanation.state)));
+    out.line(format!("  state     {}", readable(&explanation.state)));
     for (index, line) in explanation.evidence.iter().enumerate() {
         let label = if index == 0 { "evidence" } else { "" };
-        out.line(format!("  {label:<9} {}", printable(line)));
+        out.line(format!("  {label:<9} {}", readable(line)));
     }
     if let Some(next) = explanation.next {
         out.line(format!("  next      {}", view::clock(next)));
     }
     if let Some(why) = &explanation.why_not_yet {
-        out.line(format!("  why       {}", printable(why)));
+        out.line(format!("  why       {}", readable(why)));
     }
+    Ok(())
+}
+
+/// The names of the parties that a decision speaks of by their ids.
+async fn names(app: &App<'_>, explanation: &Explanation) -> Result<Vec<(String, String)>> {
+    let ExplanationKind::Incoming { entry } = &explanation.kind else {
+        return Ok(Vec::new());
+    };
+    let Some(decision) = &entry.decision else {
+        return Ok(Vec::new());
+    };
+    let recipients = decision.recipients.iter().map(|recipient| recipient.party);
+    let mut names = Vec::new();
+    for id in decision.sender.map(|(id, _)| id).into_iter().chain(recipients) {
+        if let Some(view) = app.crm().party(id).await.map_err(AdminError::from)? {
+            names.push((id.to_string(), view.party.name));
+        }
+    }
+    Ok(names)
 }
 
 fn identity(explanation: &Explanation) -> (&'static str, String) {

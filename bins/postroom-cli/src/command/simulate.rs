@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use postroom_simulator::exchange::{Exchange, ListenOptions, Listening};
+use postroom_simulator::exchange::{Exchange, Fault, FaultRule, ListenOptions, Listening};
 use postroom_simulator::model::{Account, Summary};
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
@@ -17,6 +17,10 @@ use crate::output::Output;
 const PICKUP: &str = "pickup";
 /// Where messages that left for outside are kept.
 const OUTSIDE: &str = "outside";
+/// The ending of messages that cannot be handed out.
+const DAMAGED: &str = "damaged.eml";
+/// The ending of a file that asks whether everything was written.
+const QUESTION: &str = "question";
 /// How often the pickup folder is looked at.
 const WATCH: Duration = Duration::from_millis(50);
 /// How long a delivery is waited for.
@@ -32,9 +36,18 @@ pub(crate) enum Simulate {
         /// The simulator's folder, as given to `simulate exchange --folder`.
         #[arg(long)]
         folder: PathBuf,
+        /// The server stores them, but cannot hand them out: as if their stored form were damaged.
+        #[arg(long)]
+        damaged: bool,
         /// Files with one message each. They go to those recipients that have a mailbox there.
         #[arg(required = true)]
         messages: Vec<PathBuf>,
+    },
+    /// List what left a running simulator for outside.
+    Outside {
+        /// The simulator's folder, as given to `simulate exchange --folder`.
+        #[arg(long)]
+        folder: PathBuf,
     },
 }
 
@@ -80,7 +93,8 @@ impl Simulate {
     pub(crate) async fn run(self, output: &Output) -> Result {
         match self {
             Self::Exchange(server) => server.run(output).await,
-            Self::Deliver { folder, messages } => deliver(output, &folder, &messages),
+            Self::Deliver { folder, damaged, messages } => deliver(output, &folder, damaged, &messages),
+            Self::Outside { folder } => list_outside(output, &folder),
         }
     }
 }
@@ -180,8 +194,12 @@ impl Server {
                 }
                 _ = ticks.tick(), if self.folder.is_some() => {
                     if let Some(folder) = &self.folder {
-                        pick_up(exchange, &folder.join(PICKUP));
+                        let pickup = folder.join(PICKUP);
+                        pick_up(exchange, &pickup);
+                        // Whoever asks finds everything written that was there when the question came.
+                        let questions = files_ending(&pickup, QUESTION);
                         written = keep_outside(exchange, &folder.join(OUTSIDE), written)?;
+                        questions.iter().for_each(|path| drop(std::fs::remove_file(path)));
                     }
                 }
             }
@@ -208,13 +226,8 @@ fn prepare(folder: &Path, listening: &Listening) -> Result {
 }
 
 /// Delivers a file to those of its recipients that have a mailbox, or else to the first mailbox.
-fn deliver_file(exchange: &Exchange, path: &Path) -> Result<usize> {
+fn deliver_file(exchange: &Exchange, path: &Path) -> Result {
     let bytes = std::fs::read(path).map_err(|error| Failure::file("read", path, &error))?;
-    Ok(deliver_bytes(exchange, bytes))
-}
-
-/// The same for a message in memory; answers how many mailboxes it reached.
-fn deliver_bytes(exchange: &Exchange, bytes: Vec<u8>) -> usize {
     let mail = exchange.mail();
     let summary = Summary::read(&bytes);
     let named = summary.to.iter().chain(&summary.cc).map(|to| to.address.clone());
@@ -227,18 +240,28 @@ fn deliver_bytes(exchange: &Exchange, bytes: Vec<u8>) -> usize {
         recipients.extend(first);
     }
     let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
-    mail.deliver(bytes, &recipients).len()
+    let stored = mail.deliver(bytes, &recipients);
+    if path.to_string_lossy().ends_with(DAMAGED) {
+        for item in stored.into_iter().filter_map(|id| mail.item(id).ok()) {
+            exchange.faults().add(FaultRule::new(Fault::Corrupt).operation("GetItem").item(&item));
+        }
+    }
+    Ok(())
+}
+
+fn files_ending(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|found| found == ending))
+        .collect();
+    paths.sort();
+    paths
 }
 
 fn pick_up(exchange: &Exchange, folder: &Path) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    let mut paths: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|ending| ending == "eml"))
-        .collect();
-    paths.sort();
-    for path in paths {
-        match deliver_file(exchange, &path).map(|_| std::fs::remove_file(&path)) {
+    for path in files_ending(folder, "eml") {
+        match deliver_file(exchange, &path).map(|()| std::fs::remove_file(&path)) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "a picked up message could not be removed"),
             Err(failure) => tracing::warn!(code = failure.code(), "a message could not be picked up"),
@@ -259,31 +282,52 @@ fn keep_outside(exchange: &Exchange, folder: &Path, written: usize) -> Result<us
     Ok(outside.len())
 }
 
-fn deliver(output: &Output, folder: &Path, messages: &[PathBuf]) -> Result {
+fn deliver(output: &Output, folder: &Path, damaged: bool, messages: &[PathBuf]) -> Result {
+    for (index, message) in messages.iter().enumerate() {
+        let bytes = std::fs::read(message).map_err(|error| Failure::file("read", message, &error))?;
+        let ending = if damaged { DAMAGED } else { "eml" };
+        hand_over(folder, &format!("{}-{index:04}.{ending}", std::process::id()), &bytes)?;
+        output.line(format!("delivered {}", message.display()));
+    }
+    output.json(&json!({ "delivered": messages.len() }));
+    Ok(())
+}
+
+fn list_outside(output: &Output, folder: &Path) -> Result {
+    hand_over(folder, &format!("{}.{QUESTION}", std::process::id()), b"")?;
+    let (mut rows, mut documents) = (Vec::new(), Vec::new());
+    for path in files_ending(&folder.join(OUTSIDE), "eml") {
+        let bytes = std::fs::read(&path).map_err(|error| Failure::file("read", &path, &error))?;
+        let summary = Summary::read(&bytes);
+        let to: Vec<_> = summary.to.iter().map(|to| to.address.clone()).collect();
+        documents.push(json!({ "file": path, "to": to, "subject": summary.subject }));
+        rows.push([path.display().to_string(), to.join(", "), summary.subject]);
+    }
+    output.table(["File", "To", "Subject"], rows);
+    output.json(&json!({ "outside": documents }));
+    Ok(())
+}
+
+/// Puts a file into the pickup folder and waits until the simulator has dealt with it.
+fn hand_over(folder: &Path, name: &str, bytes: &[u8]) -> Result {
     let pickup = folder.join(PICKUP);
     if !pickup.is_dir() {
         return Err(Failure::not_found(format!("no simulator keeps its things in {}", folder.display()))
             .hint("Start one: postroom simulate exchange --folder DIR."));
     }
-    for (index, message) in messages.iter().enumerate() {
-        let bytes = std::fs::read(message).map_err(|error| Failure::file("read", message, &error))?;
-        let name = format!("{}-{index:04}", std::process::id());
-        let (draft, path) = (pickup.join(format!("{name}.new")), pickup.join(format!("{name}.eml")));
-        std::fs::write(&draft, bytes)
-            .and_then(|()| std::fs::rename(&draft, &path))
-            .map_err(|error| Failure::file("write", &path, &error))?;
-        let begun = std::time::Instant::now();
-        while path.exists() {
-            if begun.elapsed() > DELIVERY_MAX {
-                let _ = std::fs::remove_file(&path);
-                return Err(Failure::of(Exit::MailSystem, crate::api::Code::ConnectionTimedOut)
-                    .message("the simulator does not pick the message up")
-                    .hint("Is it running with this --folder?"));
-            }
-            std::thread::sleep(WATCH);
+    let (draft, path) = (pickup.join(format!("{name}.new")), pickup.join(name));
+    std::fs::write(&draft, bytes)
+        .and_then(|()| std::fs::rename(&draft, &path))
+        .map_err(|error| Failure::file("write", &path, &error))?;
+    let begun = std::time::Instant::now();
+    while path.exists() {
+        if begun.elapsed() > DELIVERY_MAX {
+            let _ = std::fs::remove_file(&path);
+            return Err(Failure::of(Exit::MailSystem, crate::api::Code::ConnectionTimedOut)
+                .message("the simulator does not answer")
+                .hint("Is it running with this --folder?"));
         }
-        output.line(format!("delivered {}", message.display()));
+        std::thread::sleep(WATCH);
     }
-    output.json(&json!({ "delivered": messages.len() }));
     Ok(())
 }

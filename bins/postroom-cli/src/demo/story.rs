@@ -11,9 +11,9 @@ use super::world::{World, parse};
 use super::{Report, account};
 use crate::api::{
     AdminError, AlertFilter, LedgerEntry, LedgerFilter, LedgerState, Mailbox, NamedAddress, NewEmail,
-    OutboxFilter, Page, PartyKind, RecordId, ServerProfile,
+    OutboxFilter, Page, PartyKind, RecordId,
 };
-use crate::command::{alert, explain};
+use crate::command::explain;
 use crate::failure::{Exit, Failure, Result};
 use crate::view;
 
@@ -46,7 +46,7 @@ impl Cast {
 pub(crate) async fn tell(world: &World<'_>) -> Result<Report> {
     world.say("Postroom keeps an application's records and people's Exchange mailboxes in step.");
     world.say("Everything here is real but the Exchange server, which is simulated in this process.");
-    let profile = connect(world).await?;
+    connect(world).await?;
     let cast = people(world).await?;
     gate(world).await?;
     approve(world, &cast).await?;
@@ -59,12 +59,10 @@ pub(crate) async fn tell(world: &World<'_>) -> Result<Report> {
     answer(world, &cast).await?;
     alerts(world).await?;
     explanations(world, &cast).await?;
-    let report = accounts(world, arrived, attempts).await?;
-    let _ = profile;
-    Ok(report)
+    accounts(world, arrived, attempts).await
 }
 
-async fn connect(world: &World<'_>) -> Result<ServerProfile> {
+async fn connect(world: &World<'_>) -> Result {
     world.chapter("1  A server profile says how to reach the mail system");
     let profile = world.create_profile(true).await?;
     world.show(format!("profile {}: {}", profile.name, world.url()));
@@ -82,7 +80,7 @@ async fn connect(world: &World<'_>) -> Result<ServerProfile> {
     if let Some(code) = report.first_failure() {
         return Err(Failure::of(Exit::MailSystem, code));
     }
-    Ok(profile)
+    Ok(())
 }
 
 async fn people(world: &World<'_>) -> Result<Cast> {
@@ -367,7 +365,8 @@ async fn alerts(world: &World<'_>) -> Result {
     world.chapter("11  What somebody should know");
     let (admin, principal) = (&world.app.admin, &world.app.principal);
     let alerts = admin.alerts(principal, &AlertFilter::default(), Page::first(100)).await?;
-    alert::table(world.output, &alerts);
+    let rows = alerts.iter().map(|alert| [view::words(&alert.level), alert.text.clone(), alert.incident.code.spec().remedy.to_owned()]);
+    world.output.table(["Level", "What", "What to do"], rows);
     Ok(())
 }
 
@@ -379,7 +378,7 @@ async fn explanations(world: &World<'_>, cast: &Cast) -> Result {
     for entry in [tracked, refused].into_iter().flatten() {
         let id = entry.id.to_string();
         for explanation in world.app.admin.explain(&world.app.principal, &id).await? {
-            explain::print(world.output, &explanation);
+            explain::print(&world.app, &explanation).await?;
         }
     }
     Ok(())

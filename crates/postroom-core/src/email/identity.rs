@@ -88,6 +88,21 @@ impl ContentIdentity {
         Self::Headers(hash.finish())
     }
 
+    /// The identity of one copy, named by where it lies on its server.
+    ///
+    /// As [`of`](Self::of), but a message with neither Message-ID nor Date is told apart from every
+    /// other by its place: what is left of its headers may be nothing at all, and joining such
+    /// messages because they came in the same second would lose mail (ADR 0003).
+    #[must_use]
+    pub fn of_copy(headers: &EmailHeaders, received_at: Timestamp, place: &str) -> Self {
+        if headers.message_id.is_some() || headers.sent_at.is_some() {
+            return Self::of(headers, received_at);
+        }
+        let mut hash = Hasher(Sha256::new());
+        hash.field(b"place", place.as_bytes());
+        Self::Headers(hash.finish())
+    }
+
     /// The key.
     #[must_use]
     pub const fn key(&self) -> ContentKey {
@@ -158,6 +173,20 @@ mod tests {
             ),
             ..EmailHeaders::default()
         }
+    }
+
+    #[test]
+    fn messages_with_next_to_no_headers_are_told_apart_by_their_place() {
+        let bare = EmailHeaders::default();
+        let at = Timestamp::from_seconds(100);
+        let copy = |place| ContentIdentity::of_copy(&bare, at, place);
+        assert_ne!(copy("inbox 1"), copy("inbox 2"));
+        assert_eq!(copy("inbox 1"), copy("inbox 1"));
+        let dated = headers(None, 100, "hello");
+        assert_eq!(
+            ContentIdentity::of_copy(&dated, at, "inbox 1"),
+            ContentIdentity::of_copy(&dated, at, "inbox 2"),
+        );
     }
 
     #[test]
