@@ -300,7 +300,7 @@ fn candidates_of(connection: &Connection, query: &CorrelationQuery) -> Outcome<C
             "index_emails",
             emails!(
                 "FROM index_emails WHERE index_emails.token = ?1
-                 ORDER BY index_emails.at_ms DESC, index_emails.no DESC LIMIT ?2"
+                 ORDER BY index_emails.at_ms DESC LIMIT ?2"
             ),
             params![token.as_str(), LOOKED_AT],
             stored,
@@ -317,7 +317,7 @@ fn candidates_of(connection: &Connection, query: &CorrelationQuery) -> Outcome<C
             "index_emails",
             emails!(
                 "FROM index_emails WHERE index_emails.conversation_hash = ?1
-                 ORDER BY index_emails.at_ms DESC, index_emails.no DESC LIMIT ?2"
+                 ORDER BY index_emails.at_ms DESC LIMIT ?2"
             ),
             params![hash_of(root), LOOKED_AT],
             stored,
@@ -336,6 +336,8 @@ fn candidates_of(connection: &Connection, query: &CorrelationQuery) -> Outcome<C
 }
 
 /// The emails newest first, as many as may be answered, and whether there were more.
+///
+/// Queries order by time alone, as their indexes do: one term more, and SQLite would sort whole rows.
 fn newest_first(mut emails: Vec<Stored>) -> (Vec<IndexedEmail>, bool) {
     emails.sort_by_key(|stored| std::cmp::Reverse((stored.email.at, stored.no)));
     emails.dedup_by_key(|stored| stored.no);
