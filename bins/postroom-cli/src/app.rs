@@ -45,27 +45,46 @@ pub(crate) fn create(global: &Global, name: &str, online: bool) -> Result<Made> 
     let options = options(global);
     if options.path().exists() {
         return Err(Failure::of(Exit::Failure, Code::AlreadyExists)
-            .message(format!("there is a file {} already", options.path().display()))
+            .message(format!(
+                "there is a file {} already",
+                options.path().display()
+            ))
             .hint("Choose another place with --store PATH."));
     }
     let from_environment = std::env::var_os(KEY_VARIABLE).is_some();
     let key_is_new = !from_environment && !key_file.exists();
     if key_is_new {
-        if let Some(folder) = key_file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(|error| Failure::file("create", folder, &error))?;
+        if let Some(folder) = key_file
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+        {
+            std::fs::create_dir_all(folder)
+                .map_err(|error| Failure::file("create", folder, &error))?;
         }
         create_key_file(&key_file).map_err(AdminError::from)?;
     }
-    let kind = if online { DeploymentKind::Online } else { DeploymentKind::OnPremises };
+    let kind = if online {
+        DeploymentKind::Online
+    } else {
+        DeploymentKind::OnPremises
+    };
     let organization = new_organization(name, kind);
     SqliteStorage::create(&options, &organization).map_err(AdminError::from)?;
-    Ok(Made { organization: organization.id, key_file, key_is_new })
+    Ok(Made {
+        organization: organization.id,
+        key_file,
+        key_is_new,
+    })
 }
 
 /// An organization with a fresh id.
 pub(crate) fn new_organization(name: &str, kind: DeploymentKind) -> Organization {
     let randomness: &dyn Randomness = &SystemRandomness::new();
-    Organization::new(OrganizationId::from_random(randomness.bytes16()), name, Deployment::new(kind))
+    Organization::new(
+        OrganizationId::from_random(randomness.bytes16()),
+        name,
+        Deployment::new(kind),
+    )
 }
 
 fn options(global: &Global) -> StorageOptions {
@@ -83,26 +102,36 @@ fn options(global: &Global) -> StorageOptions {
 impl<'a> App<'a> {
     pub(crate) fn open(output: &'a Output, global: &Global) -> Result<Self> {
         let options = options(global);
-        let storage = SqliteStorage::open(&options).map_err(AdminError::from).map_err(|error| {
-            let missing = error.kind() == ErrorKind::NotFound;
-            let failure = Failure::from(error);
-            if missing {
-                Failure::of(Exit::Store, Code::NotFound)
-                    .message(format!("there is no store {}", options.path().display()))
-                    .hint("Make one with postroom init, or name it with --store PATH.")
-            } else {
-                failure
-            }
-        })?;
+        let storage = SqliteStorage::open(&options)
+            .map_err(AdminError::from)
+            .map_err(|error| {
+                let missing = error.kind() == ErrorKind::NotFound;
+                let failure = Failure::from(error);
+                if missing {
+                    Failure::of(Exit::Store, Code::NotFound)
+                        .message(format!("there is no store {}", options.path().display()))
+                        .hint("Make one with postroom init, or name it with --store PATH.")
+                } else {
+                    failure
+                }
+            })?;
         Self::on(output, storage, Arc::new(SystemClock::new()))
     }
 
     /// On an open store, by a clock of the caller's.
-    pub(crate) fn on(output: &'a Output, storage: SqliteStorage, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub(crate) fn on(
+        output: &'a Output,
+        storage: SqliteStorage,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
         let crm = storage.crm();
-        let engine = Engine::builder(storage.store(), Arc::<SqliteCrm>::clone(&crm), default_providers())
-            .clock(Arc::clone(&clock))
-            .build()?;
+        let engine = Engine::builder(
+            storage.store(),
+            Arc::<SqliteCrm>::clone(&crm),
+            default_providers(),
+        )
+        .clock(Arc::clone(&clock))
+        .build()?;
         let name = ["USER", "LOGNAME", "USERNAME"]
             .iter()
             .find_map(|variable| std::env::var(variable).ok())
@@ -137,7 +166,12 @@ impl<'a> App<'a> {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let profiles = self.admin.profiles(&self.principal).await?;
                 let names = profiles.iter().map(|profile| profile.name.as_str());
-                Err(meant(&format!("there is no profile {text}"), text, names, "postroom profile list shows them."))
+                Err(meant(
+                    &format!("there is no profile {text}"),
+                    text,
+                    names,
+                    "postroom profile list shows them.",
+                ))
             }
             other => Ok(other?),
         }
@@ -152,7 +186,12 @@ impl<'a> App<'a> {
                     let address = mailbox.address.as_ref().map(EmailAddress::as_str);
                     [address, Some(mailbox.name.as_str())].into_iter().flatten()
                 });
-                Err(meant(&format!("there is no mailbox {text}"), text, names, "postroom mailbox list shows them."))
+                Err(meant(
+                    &format!("there is no mailbox {text}"),
+                    text,
+                    names,
+                    "postroom mailbox list shows them.",
+                ))
             }
             other => Ok(other?),
         }
@@ -161,14 +200,19 @@ impl<'a> App<'a> {
     /// All mailboxes, by name.
     pub(crate) async fn mailboxes(&self) -> Result<Vec<Mailbox>> {
         let page = Page::first(LIST_MAX);
-        Ok(self.admin.mailboxes(&self.principal, &MailboxFilter::default(), page).await?)
+        Ok(self
+            .admin
+            .mailboxes(&self.principal, &MailboxFilter::default(), page)
+            .await?)
     }
 
     /// Those mailboxes; all of them where none is named and `all` says so.
     pub(crate) async fn chosen(&self, names: &[String], all: bool) -> Result<Vec<Mailbox>> {
         if names.is_empty() {
             if !all {
-                return Err(Failure::usage("no mailbox is named").hint("Name addresses, or use --all."));
+                return Err(
+                    Failure::usage("no mailbox is named").hint("Name addresses, or use --all.")
+                );
             }
             return self.mailboxes().await;
         }
@@ -183,7 +227,10 @@ impl<'a> App<'a> {
     pub(crate) async fn first_address(&self, profile: ProfileId) -> Result<Option<EmailAddress>> {
         let mut filter = MailboxFilter::default();
         filter.profile = Some(profile);
-        let mailboxes = self.admin.mailboxes(&self.principal, &filter, Page::first(100)).await?;
+        let mailboxes = self
+            .admin
+            .mailboxes(&self.principal, &filter, Page::first(100))
+            .await?;
         Ok(mailboxes.into_iter().find_map(|mailbox| mailbox.address))
     }
 
@@ -197,7 +244,10 @@ impl<'a> App<'a> {
         json: impl Fn(&T) -> serde_json::Value,
     ) -> Result {
         let name = |id: MailboxId| {
-            mailboxes.iter().find(|mailbox| mailbox.id == id).map_or_else(|| id.to_string(), crate::view::address)
+            mailboxes
+                .iter()
+                .find(|mailbox| mailbox.id == id)
+                .map_or_else(|| id.to_string(), crate::view::address)
         };
         let (mut rows, mut documents, mut failures) = (Vec::new(), Vec::new(), Vec::new());
         for (id, outcome) in outcomes {
@@ -221,7 +271,8 @@ impl<'a> App<'a> {
             }
         }
         self.output.table(["Mailbox", "Outcome"], rows);
-        self.output.json(&serde_json::json!({ "mailboxes": documents }));
+        self.output
+            .json(&serde_json::json!({ "mailboxes": documents }));
         match failures.first() {
             None => Ok(()),
             Some(_) if failures.len() < all => Err(Failure::said(Exit::Partly)),
@@ -230,7 +281,12 @@ impl<'a> App<'a> {
     }
 }
 
-fn meant<'n>(message: &str, typed: &str, names: impl IntoIterator<Item = &'n str>, otherwise: &str) -> Failure {
+fn meant<'n>(
+    message: &str,
+    typed: &str,
+    names: impl IntoIterator<Item = &'n str>,
+    otherwise: &str,
+) -> Failure {
     let failure = Failure::not_found(message);
     match nearest(typed, names) {
         Some(name) => failure.hint(format!("Did you mean {name}?")),

@@ -24,13 +24,32 @@ pub(crate) struct Cli {
 #[derive(Args, Debug)]
 pub(crate) struct Global {
     /// The store: one SQLite file that holds one organization.
-    #[arg(long, global = true, value_name = "PATH", env = "POSTROOM_STORE", default_value = "postroom.sqlite", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "POSTROOM_STORE",
+        default_value = "postroom.sqlite",
+        hide_env_values = true
+    )]
     pub(crate) store: PathBuf,
     /// The key that seals passwords; by default beside the store, with the ending `.key`.
-    #[arg(long, global = true, value_name = "FILE", env = "POSTROOM_KEY_FILE", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "POSTROOM_KEY_FILE",
+        hide_env_values = true
+    )]
     pub(crate) key_file: Option<PathBuf>,
     /// How results are shown.
-    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t
+    )]
     pub(crate) output: Format,
     /// Only results: no remarks, no progress.
     #[arg(long, short, global = true)]
@@ -46,7 +65,9 @@ pub(crate) struct Global {
 impl Global {
     /// The key file in force.
     pub(crate) fn key_file(&self) -> PathBuf {
-        self.key_file.clone().unwrap_or_else(|| default_key_file(&self.store))
+        self.key_file
+            .clone()
+            .unwrap_or_else(|| default_key_file(&self.store))
     }
 }
 

@@ -194,7 +194,11 @@ pub(crate) const fn exit_of(kind: ErrorKind) -> Exit {
         ErrorKind::NotFound => Exit::NotFound,
         ErrorKind::PermissionDenied => Exit::Permission,
         ErrorKind::InvalidInput => Exit::Usage,
-        ErrorKind::Corrupt | ErrorKind::TooNew | ErrorKind::Locked | ErrorKind::Key | ErrorKind::Unavailable => Exit::Store,
+        ErrorKind::Corrupt
+        | ErrorKind::TooNew
+        | ErrorKind::Locked
+        | ErrorKind::Key
+        | ErrorKind::Unavailable => Exit::Store,
         ErrorKind::Provider => Exit::MailSystem,
         _ => Exit::Failure,
     }
@@ -203,7 +207,9 @@ pub(crate) const fn exit_of(kind: ErrorKind) -> Exit {
 impl From<AdminError> for Failure {
     fn from(error: AdminError) -> Self {
         let mut failure = Self::of(exit_of(error.kind()), error.code());
-        failure.facts.insert("operation".to_owned(), error.operation().to_owned());
+        failure
+            .facts
+            .insert("operation".to_owned(), error.operation().to_owned());
         for (name, value) in error.context() {
             failure.facts.insert((*name).to_owned(), value.clone());
         }

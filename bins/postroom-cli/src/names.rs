@@ -1,7 +1,10 @@
 //! "Did you mean": the name among those that exist that is nearest to what was typed.
 
 /// The nearest of the names, if it is near enough to be meant.
-pub(crate) fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(
+    typed: &str,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     let typed = typed.to_lowercase();
     let allowed = (typed.chars().count() / 3).clamp(1, 4);
     names
@@ -37,7 +40,13 @@ mod tests {
 
     #[test]
     fn distances() {
-        for (a, b, expected) in [("", "", 0), ("a", "", 1), ("", "ab", 2), ("kitten", "sitting", 3), ("ada", "ada", 0)] {
+        for (a, b, expected) in [
+            ("", "", 0),
+            ("a", "", 1),
+            ("", "ab", 2),
+            ("kitten", "sitting", 3),
+            ("ada", "ada", 0),
+        ] {
             assert_eq!(distance(a, b), expected, "{a} {b}");
         }
     }

@@ -116,7 +116,11 @@ impl Output {
     }
 
     /// A table for people, as wide as the terminal.
-    pub(crate) fn table<const N: usize>(&self, header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) {
+    pub(crate) fn table<const N: usize>(
+        &self,
+        header: [&str; N],
+        rows: impl IntoIterator<Item = [String; N]>,
+    ) {
         if self.format == Format::Human {
             self.write(&table(header, rows));
         }
@@ -124,7 +128,9 @@ impl Output {
 
     fn write(&self, text: &str) {
         let mut out = io::stdout().lock();
-        if let Err(error) = writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()) {
+        if let Err(error) =
+            writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush())
+        {
             if error.kind() != io::ErrorKind::BrokenPipe {
                 self.broken.store(true, Ordering::Relaxed);
             }
@@ -161,13 +167,20 @@ impl Output {
 }
 
 fn paint(on: bool, colour: &str, text: &str) -> String {
-    if on { format!("\u{1b}[{colour}m{text}\u{1b}[0m") } else { text.to_owned() }
+    if on {
+        format!("\u{1b}[{colour}m{text}\u{1b}[0m")
+    } else {
+        text.to_owned()
+    }
 }
 
 fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
     table
-        .load_style(TableStyle::new().header_separator(LineStyle::none().fill('\u{2500}').junction('\u{2500}')))
+        .load_style(
+            TableStyle::new()
+                .header_separator(LineStyle::none().fill('\u{2500}').junction('\u{2500}')),
+        )
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header);
     for row in rows {
@@ -179,7 +192,15 @@ fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [Stri
 
 /// Text that came from outside, made safe for a terminal: control characters would move its cursor.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{b7}' } else { c }).collect()
+    text.chars()
+        .map(|c| {
+            if c.is_control() && c != '\n' {
+                '\u{b7}'
+            } else {
+                c
+            }
+        })
+        .collect()
 }
 
 /// At most so many characters, with an ellipsis where something was left out.
@@ -187,7 +208,10 @@ pub(crate) fn short(text: &str, characters: usize) -> String {
     if text.chars().count() <= characters {
         return text.to_owned();
     }
-    text.chars().take(characters.saturating_sub(1)).chain(['\u{2026}']).collect()
+    text.chars()
+        .take(characters.saturating_sub(1))
+        .chain(['\u{2026}'])
+        .collect()
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
 use crate::api::Secret;
+use clap::Args;
 
 use crate::failure::{Failure, Result};
 
@@ -53,7 +53,11 @@ fn read(path: &Path) -> Result<Secret> {
     let failed = |error| Failure::file("read the password from", path, &error);
     let mut text = String::new();
     if path == Path::new("-") {
-        io::stdin().lock().take(PASSWORD_BYTES_MAX).read_line(&mut text).map_err(failed)?;
+        io::stdin()
+            .lock()
+            .take(PASSWORD_BYTES_MAX)
+            .read_line(&mut text)
+            .map_err(failed)?;
     } else {
         std::fs::File::open(path)
             .and_then(|file| file.take(PASSWORD_BYTES_MAX).read_to_string(&mut text))
@@ -69,9 +73,11 @@ fn read(path: &Path) -> Result<Secret> {
 fn ask(prompt: &str) -> Result<Secret> {
     let stdin = io::stdin();
     if !stdin.is_terminal() {
-        return Err(Failure::usage("no password was given, and there is no terminal to ask on").hint(format!(
-            "Use --password-file FILE or the environment variable {VARIABLE}."
-        )));
+        return Err(
+            Failure::usage("no password was given, and there is no terminal to ask on").hint(
+                format!("Use --password-file FILE or the environment variable {VARIABLE}."),
+            ),
+        );
     }
     let _ = write!(io::stderr(), "{prompt}: ");
     let _ = io::stderr().flush();
@@ -80,7 +86,9 @@ fn ask(prompt: &str) -> Result<Secret> {
     let outcome = stdin.lock().take(PASSWORD_BYTES_MAX).read_line(&mut line);
     drop(hidden);
     let _ = writeln!(io::stderr());
-    outcome.map_err(|error| Failure::file("read the password from", Path::new("the terminal"), &error))?;
+    outcome.map_err(|error| {
+        Failure::file("read the password from", Path::new("the terminal"), &error)
+    })?;
     let line = line.trim_end_matches(['\r', '\n']);
     if line.is_empty() {
         return Err(Failure::usage("the password is empty"));
@@ -112,7 +120,11 @@ impl Hidden {
 impl Drop for Hidden {
     fn drop(&mut self) {
         if let Some(before) = &self.0 {
-            let _ = rustix::termios::tcsetattr(io::stdin(), rustix::termios::OptionalActions::Flush, before);
+            let _ = rustix::termios::tcsetattr(
+                io::stdin(),
+                rustix::termios::OptionalActions::Flush,
+                before,
+            );
         }
     }
 }

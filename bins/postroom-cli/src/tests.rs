@@ -7,10 +7,16 @@ use super::*;
 /// Every command with its arguments, one line each: what scripts rely on. A change shows up here
 /// and belongs into docs/reference/cli.md.
 fn tree(command: &Tree, path: &str, into: &mut String) {
-    let name = if path.is_empty() { command.get_name().to_owned() } else { format!("{path} {}", command.get_name()) };
+    let name = if path.is_empty() {
+        command.get_name().to_owned()
+    } else {
+        format!("{path} {}", command.get_name())
+    };
     let mut arguments: Vec<String> = command
         .get_arguments()
-        .filter(|argument| !argument.is_global_set() && !matches!(argument.get_id().as_str(), "help" | "version"))
+        .filter(|argument| {
+            !argument.is_global_set() && !matches!(argument.get_id().as_str(), "help" | "version")
+        })
         .map(|argument| {
             let value = argument.get_action().takes_values();
             match argument.get_long() {
@@ -24,7 +30,10 @@ fn tree(command: &Tree, path: &str, into: &mut String) {
     if command.get_subcommands().next().is_none() {
         writeln!(into, "{name} {}", arguments.join(" ")).unwrap();
     }
-    for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+    for below in command
+        .get_subcommands()
+        .filter(|below| below.get_name() != "help")
+    {
         tree(below, &name, into);
     }
 }
@@ -38,16 +47,26 @@ fn the_command_line_is_sound() {
 fn the_commands_are_those_that_scripts_know() {
     let mut found = String::new();
     tree(&Cli::command(), "", &mut found);
-    let found: String = found.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    let found: String = found
+        .lines()
+        .map(|line| format!("{}\n", line.trim_end()))
+        .collect();
     let expected = include_str!("tests/commands.txt");
-    assert_eq!(found, expected, "\nsrc/tests/commands.txt should be:\n{found}");
+    assert_eq!(
+        found, expected,
+        "\nsrc/tests/commands.txt should be:\n{found}"
+    );
 }
 
 #[test]
 fn the_help_says_what_there_is() {
     let help = Cli::command().term_width(100).render_help().to_string();
     let expected = include_str!("tests/help.txt");
-    assert_eq!(help.trim_end(), expected.trim_end(), "\nsrc/tests/help.txt should be:\n{help}");
+    assert_eq!(
+        help.trim_end(),
+        expected.trim_end(),
+        "\nsrc/tests/help.txt should be:\n{help}"
+    );
 }
 
 #[test]
@@ -72,7 +91,10 @@ fn the_reference_lists_every_exit_code() {
     for line in failure::EXIT_CODES.lines().skip(1) {
         let (code, meaning) = line.trim().split_once("  ").unwrap();
         let row = format!("| {code} | {meaning} |");
-        assert!(reference.contains(&row), "docs/reference/cli.md lacks {row:?}");
+        assert!(
+            reference.contains(&row),
+            "docs/reference/cli.md lacks {row:?}"
+        );
     }
 }
 
@@ -80,8 +102,14 @@ fn the_reference_lists_every_exit_code() {
 fn the_reference_names_every_command() {
     let reference = include_str!("../../../docs/reference/cli.md");
     for line in include_str!("tests/commands.txt").lines() {
-        let name: Vec<&str> = line.split(' ').take_while(|word| !word.starts_with(['-', '<'])).collect();
+        let name: Vec<&str> = line
+            .split(' ')
+            .take_while(|word| !word.starts_with(['-', '<']))
+            .collect();
         let name = name.join(" ");
-        assert!(reference.contains(&format!("`{name}")), "docs/reference/cli.md lacks `{name}`");
+        assert!(
+            reference.contains(&format!("`{name}")),
+            "docs/reference/cli.md lacks `{name}`"
+        );
     }
 }

@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::api::{
-    ApprovalState, Code, Health, Job, Mailbox, MailboxOwner, ProbeOutcome, ProbeStep, ServerProfile,
-    TestStatus, TestStep, Timestamp, Workload, WorkloadState,
+    ApprovalState, Code, Health, Job, Mailbox, MailboxOwner, ProbeOutcome, ProbeStep,
+    ServerProfile, TestStatus, TestStep, Timestamp, Workload, WorkloadState,
 };
 use crate::output::Output;
 
@@ -78,18 +78,35 @@ pub(crate) fn profile_rows(profile: &ServerProfile) -> Vec<[String; 2]> {
         row("Id", profile.id),
         row("Kind", profile.kind.provider_name()),
         row("Active", yes(profile.active)),
-        row("Location", incoming.location.as_deref().unwrap_or("(auto discover)")),
+        row(
+            "Location",
+            incoming.location.as_deref().unwrap_or("(auto discover)"),
+        ),
         row("Account", incoming.user_name.as_deref().unwrap_or("-")),
         row("Credentials of", words(&incoming.credentials)),
         row("Impersonation", yes(incoming.impersonation)),
-        row("Polling interval", format!("{} minutes", profile.polling_interval_min.as_secs() / 60)),
+        row(
+            "Polling interval",
+            format!("{} minutes", profile.polling_interval_min.as_secs() / 60),
+        ),
         row("Connections", profile.connections_max),
-        row("Process email from", profile.process_email_from.map_or_else(|| "when the mailbox is enabled".to_owned(), clock)),
+        row(
+            "Process email from",
+            profile
+                .process_email_from
+                .map_or_else(|| "when the mailbox is enabled".to_owned(), clock),
+        ),
         row("Move undelivered", yes(profile.move_undelivered)),
-        row("Extra authorities", yes(profile.extra_authorities_pem.is_some())),
+        row(
+            "Extra authorities",
+            yes(profile.extra_authorities_pem.is_some()),
+        ),
     ];
     if profile.danger_allow_plain_http {
-        rows.push(row("Plain http", "ALLOWED: passwords cross the network in clear text"));
+        rows.push(row(
+            "Plain http",
+            "ALLOWED: passwords cross the network in clear text",
+        ));
     }
     rows
 }
@@ -186,11 +203,20 @@ pub(crate) fn approval_words(state: ApprovalState) -> &'static str {
 }
 
 pub(crate) fn address(mailbox: &Mailbox) -> String {
-    mailbox.address.as_ref().map_or_else(|| format!("({})", mailbox.name), ToString::to_string)
+    mailbox
+        .address
+        .as_ref()
+        .map_or_else(|| format!("({})", mailbox.name), ToString::to_string)
 }
 
 /// A step of a test in a line: mark, name, evidence.
-fn step_line(output: &Output, name: &str, failure: Option<Code>, skipped: bool, evidence: &str) -> String {
+fn step_line(
+    output: &Output,
+    name: &str,
+    failure: Option<Code>,
+    skipped: bool,
+    evidence: &str,
+) -> String {
     let (mark, rest) = match failure {
         Some(code) => (output.bad("FAIL"), format!("{evidence} [{code}]")),
         None if skipped => (output.faint("  - "), "not reached".to_owned()),
@@ -204,7 +230,13 @@ pub(crate) fn probe_step(output: &Output, step: &ProbeStep) -> String {
         ProbeOutcome::Failed(code) => Some(code),
         ProbeOutcome::Passed | ProbeOutcome::NotReached => None,
     };
-    step_line(output, step.name, failure, step.outcome == ProbeOutcome::NotReached, &step.evidence)
+    step_line(
+        output,
+        step.name,
+        failure,
+        step.outcome == ProbeOutcome::NotReached,
+        &step.evidence,
+    )
 }
 
 pub(crate) fn probe_step_json(step: &ProbeStep) -> Value {

@@ -37,7 +37,10 @@ pub(crate) struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: "info".to_owned() }
+        Self {
+            format: LogFormat::Text,
+            level: "info".to_owned(),
+        }
     }
 }
 
@@ -87,7 +90,9 @@ impl Config {
 
     /// The key file in force.
     pub(crate) fn key_file(&self) -> PathBuf {
-        self.key_file.clone().unwrap_or_else(|| self.store.with_extension("key"))
+        self.key_file
+            .clone()
+            .unwrap_or_else(|| self.store.with_extension("key"))
     }
 }
 
@@ -124,7 +129,10 @@ mod tests {
             ("store = \n", "line 1", ""),
         ] {
             let error = format!("{:#}", Config::parse(text).unwrap_err());
-            assert!(error.contains(line) && error.contains(what), "{text:?}: {error}");
+            assert!(
+                error.contains(line) && error.contains(what),
+                "{text:?}: {error}"
+            );
         }
     }
 }

@@ -23,7 +23,12 @@ use crate::service::Stopped;
 #[command(name = "postroomd", version, after_help = EXIT_CODES)]
 struct Arguments {
     /// The configuration file.
-    #[arg(long, value_name = "FILE", env = "POSTROOMD_CONFIG", default_value = "/etc/postroom/postroomd.toml")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "POSTROOMD_CONFIG",
+        default_value = "/etc/postroom/postroomd.toml"
+    )]
     config: PathBuf,
     /// Read the configuration, open the store with its key, and say whether that works.
     #[arg(long)]
@@ -87,15 +92,27 @@ fn main() -> ExitCode {
 /// Tells of a failure before there is a log.
 fn complain(error: &anyhow::Error) {
     use std::io::Write as _;
-    let _ = writeln!(std::io::stderr(), "error: {error:#} [configuration-invalid]");
-    let _ = writeln!(std::io::stderr(), "hint: docs/reference/cli.md shows every setting of the file.");
+    let _ = writeln!(
+        std::io::stderr(),
+        "error: {error:#} [configuration-invalid]"
+    );
+    let _ = writeln!(
+        std::io::stderr(),
+        "hint: docs/reference/cli.md shows every setting of the file."
+    );
 }
 
 fn log(config: &Config) -> anyhow::Result<()> {
     use anyhow::Context as _;
-    let filter = EnvFilter::try_new(&config.log.level)
-        .with_context(|| format!("log.level: {:?} is no filter such as \"info\"", config.log.level))?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_new(&config.log.level).with_context(|| {
+        format!(
+            "log.level: {:?} is no filter such as \"info\"",
+            config.log.level
+        )
+    })?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     // A second subscriber cannot be there: this is the only place that installs one.
     let _ = match config.log.format {
         LogFormat::Text => subscriber.with_ansi(false).try_init(),

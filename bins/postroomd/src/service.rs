@@ -44,7 +44,9 @@ pub(crate) fn open(config: &Config) -> Result<Engine, EngineError> {
         bounds.jobs = jobs.get();
     }
     let crm: Arc<dyn Crm> = storage.crm();
-    Engine::builder(storage.store(), crm, default_providers()).bounds(bounds).build()
+    Engine::builder(storage.store(), crm, default_providers())
+        .bounds(bounds)
+        .build()
 }
 
 /// Runs the engine until a signal.

@@ -52,7 +52,12 @@ impl Alert {
     pub(crate) async fn run(self, app: &App<'_>) -> Result {
         let (admin, principal) = (&app.admin, &app.principal);
         match self {
-            Self::List { level, mailbox, closed, limit } => {
+            Self::List {
+                level,
+                mailbox,
+                closed,
+                limit,
+            } => {
                 let mut filter = AlertFilter::default();
                 filter.level_min = Some(match level {
                     AtLeast::Information => Level::Information,
@@ -70,11 +75,13 @@ impl Alert {
             Self::Show { id } => {
                 let mut filter = AlertFilter::default();
                 filter.closed = true;
-                let alerts = admin.alerts(principal, &filter, Page::first(10_000)).await?;
-                let alert = alerts
-                    .iter()
-                    .find(|alert| alert.id == id)
-                    .ok_or_else(|| Failure::not_found(format!("there is no alert {id}")).hint("postroom alert list shows them."))?;
+                let alerts = admin
+                    .alerts(principal, &filter, Page::first(10_000))
+                    .await?;
+                let alert = alerts.iter().find(|alert| alert.id == id).ok_or_else(|| {
+                    Failure::not_found(format!("there is no alert {id}"))
+                        .hint("postroom alert list shows them.")
+                })?;
                 show(app, alert);
                 Ok(())
             }

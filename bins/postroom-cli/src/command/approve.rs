@@ -22,13 +22,23 @@ impl Approval {
     pub(crate) async fn approve(self, app: &App<'_>) -> Result {
         let mailboxes = self.chosen(app).await?;
         let outcomes = app.admin.approve(&app.principal, &ids(&mailboxes)).await;
-        app.bulk(&mailboxes, outcomes, |m| view::approval_words(m.approval).to_owned(), view::mailbox)
+        app.bulk(
+            &mailboxes,
+            outcomes,
+            |m| view::approval_words(m.approval).to_owned(),
+            view::mailbox,
+        )
     }
 
     pub(crate) async fn reject(self, app: &App<'_>) -> Result {
         let mailboxes = self.chosen(app).await?;
         let outcomes = app.admin.reject(&app.principal, &ids(&mailboxes)).await;
-        app.bulk(&mailboxes, outcomes, |m| view::approval_words(m.approval).to_owned(), view::mailbox)
+        app.bulk(
+            &mailboxes,
+            outcomes,
+            |m| view::approval_words(m.approval).to_owned(),
+            view::mailbox,
+        )
     }
 
     async fn chosen(&self, app: &App<'_>) -> Result<Vec<crate::api::Mailbox>> {

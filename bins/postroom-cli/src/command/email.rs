@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::api::{
     AdminError, EmailAddress, EmailFilter, EmailView, ErrorKind, LedgerEntry, LedgerFilter,
-    LedgerId, LedgerState, NamedAddress, NewEmail, OutboxEntry, OutboxFilter, OutboxId, OutboxState,
-    OutgoingAttachment, OutgoingDecision, Page, Participation, RawMessage, RecordId,
+    LedgerId, LedgerState, NamedAddress, NewEmail, OutboxEntry, OutboxFilter, OutboxId,
+    OutboxState, OutgoingAttachment, OutgoingDecision, Page, Participation, RawMessage, RecordId,
 };
 use crate::app::App;
 use crate::failure::{Failure, Result};
@@ -141,8 +141,12 @@ impl Email {
                     Decision::Resend => OutgoingDecision::Resend,
                     Decision::Failed => OutgoingDecision::Failed,
                 };
-                let entry = app.admin.decide_outgoing(&app.principal, id, decision).await?;
-                app.output.line(format!("{id} is {}", view::words(&entry.state.name())));
+                let entry = app
+                    .admin
+                    .decide_outgoing(&app.principal, id, decision)
+                    .await?;
+                app.output
+                    .line(format!("{id} is {}", view::words(&entry.state.name())));
                 app.output.json(&json!({ "email": outgoing_json(&entry) }));
                 Ok(())
             }
@@ -164,9 +168,14 @@ impl Email {
 fn state_named(text: Option<&str>, known: &[&'static str]) -> Result<Option<&'static str>> {
     let Some(text) = text else { return Ok(None) };
     let wanted = text.replace([' ', '-'], "_");
-    known.iter().find(|name| **name == wanted).map(|name| Some(*name)).ok_or_else(|| {
-        Failure::usage(format!("there is no state {text}")).hint(format!("The states are {}.", known.join(", ")))
-    })
+    known
+        .iter()
+        .find(|name| **name == wanted)
+        .map(|name| Some(*name))
+        .ok_or_else(|| {
+            Failure::usage(format!("there is no state {text}"))
+                .hint(format!("The states are {}.", known.join(", ")))
+        })
 }
 
 impl List {
@@ -179,9 +188,14 @@ impl List {
         if let Some(mailbox) = &self.mailbox {
             filter.mailbox = Some(app.mailbox(mailbox).await?.id);
         }
-        let entries = app.admin.ledger(&app.principal, &filter, Page::first(self.limit)).await?;
+        let entries = app
+            .admin
+            .ledger(&app.principal, &filter, Page::first(self.limit))
+            .await?;
         if self.ids && !app.output.is_json() {
-            entries.iter().for_each(|entry| app.output.line(entry.id.to_string()));
+            entries
+                .iter()
+                .for_each(|entry| app.output.line(entry.id.to_string()));
             return Ok(());
         }
         let mailboxes = app.mailboxes().await?;
@@ -198,7 +212,8 @@ impl List {
             ]);
             documents.push(incoming_json(entry, subject.as_deref()));
         }
-        app.output.table(["Received", "Mailbox", "State", "Subject", "Id"], rows);
+        app.output
+            .table(["Received", "Mailbox", "State", "Subject", "Id"], rows);
         app.output.json(&json!({ "emails": documents }));
         Ok(())
     }
@@ -212,9 +227,14 @@ impl List {
         if let Some(mailbox) = &self.mailbox {
             filter.mailbox = Some(app.mailbox(mailbox).await?.id);
         }
-        let entries = app.admin.outbox(&app.principal, &filter, Page::first(self.limit)).await?;
+        let entries = app
+            .admin
+            .outbox(&app.principal, &filter, Page::first(self.limit))
+            .await?;
         if self.ids && !app.output.is_json() {
-            entries.iter().for_each(|entry| app.output.line(entry.id.to_string()));
+            entries
+                .iter()
+                .for_each(|entry| app.output.line(entry.id.to_string()));
             return Ok(());
         }
         let mailboxes = app.mailboxes().await?;
@@ -225,9 +245,17 @@ impl List {
                 [
                     view::clock(entry.created_at),
                     mailbox.map_or_else(String::new, view::address),
-                    entry.recipients.iter().map(EmailAddress::as_str).collect::<Vec<_>>().join(", "),
+                    entry
+                        .recipients
+                        .iter()
+                        .map(EmailAddress::as_str)
+                        .collect::<Vec<_>>()
+                        .join(", "),
                     outbox_words(entry),
-                    entry.token.as_ref().map_or_else(String::new, ToString::to_string),
+                    entry
+                        .token
+                        .as_ref()
+                        .map_or_else(String::new, ToString::to_string),
                     entry.id.to_string(),
                 ]
             }),
@@ -251,7 +279,11 @@ async fn subject_of(app: &App<'_>, entry: &LedgerEntry) -> Result<Option<String>
 pub(crate) fn state_words(state: &LedgerState) -> String {
     match state {
         LedgerState::Pending { last: None, .. } => "pending".to_owned(),
-        LedgerState::Pending { last: Some(code), attempts, .. } => format!("pending, {attempts} attempts: {code}"),
+        LedgerState::Pending {
+            last: Some(code),
+            attempts,
+            ..
+        } => format!("pending, {attempts} attempts: {code}"),
         LedgerState::Delivered { created: true, .. } => "delivered".to_owned(),
         LedgerState::Delivered { created: false, .. } => "joined".to_owned(),
         LedgerState::Filtered { reason } => format!("filtered: {}", view::words(reason)),
@@ -263,9 +295,17 @@ pub(crate) fn state_words(state: &LedgerState) -> String {
 fn outbox_words(entry: &OutboxEntry) -> String {
     let name = entry.state.name().replace('_', " ");
     match &entry.state {
-        OutboxState::Failed { code } | OutboxState::Unknown { code, .. } => format!("{name}: {code}"),
-        OutboxState::PendingSend { last: Some(code), attempts, .. } => format!("{name}, {attempts} attempts: {code}"),
-        OutboxState::PendingSend { .. } | OutboxState::Sending { .. } | OutboxState::Sent { .. } => name,
+        OutboxState::Failed { code } | OutboxState::Unknown { code, .. } => {
+            format!("{name}: {code}")
+        }
+        OutboxState::PendingSend {
+            last: Some(code),
+            attempts,
+            ..
+        } => format!("{name}, {attempts} attempts: {code}"),
+        OutboxState::PendingSend { .. }
+        | OutboxState::Sending { .. }
+        | OutboxState::Sent { .. } => name,
     }
 }
 
@@ -298,16 +338,26 @@ fn outgoing_json(entry: &OutboxEntry) -> Value {
 }
 
 async fn records(app: &App<'_>, limit: u32) -> Result {
-    let emails = app.crm().emails(&EmailFilter::default(), Page::first(limit)).await.map_err(AdminError::from)?;
+    let emails = app
+        .crm()
+        .emails(&EmailFilter::default(), Page::first(limit))
+        .await
+        .map_err(AdminError::from)?;
     app.output.table(
         ["When", "Status", "From", "Subject", "Belongs to", "Record"],
         emails.iter().map(|email| {
             [
                 view::clock(email.at),
                 view::words(&email.status),
-                email.headers.from.as_ref().map_or_else(String::new, |from| from.address.to_string()),
+                email
+                    .headers
+                    .from
+                    .as_ref()
+                    .map_or_else(String::new, |from| from.address.to_string()),
                 short(&email.subject_with_token(), 60),
-                email.correlated.map_or_else(String::new, |(_, method)| format!("by {}", view::words(&method))),
+                email.correlated.map_or_else(String::new, |(_, method)| {
+                    format!("by {}", view::words(&method))
+                }),
                 email.record.to_string(),
             ]
         }),
@@ -334,9 +384,14 @@ async fn records(app: &App<'_>, limit: u32) -> Result {
 }
 
 async fn view_of(app: &App<'_>, record: RecordId) -> Result<EmailView> {
-    app.crm().email(record).await.map_err(AdminError::from)?.ok_or_else(|| {
-        Failure::not_found(format!("there is no email {record} on record")).hint("postroom email records shows them.")
-    })
+    app.crm()
+        .email(record)
+        .await
+        .map_err(AdminError::from)?
+        .ok_or_else(|| {
+            Failure::not_found(format!("there is no email {record} on record"))
+                .hint("postroom email records shows them.")
+        })
 }
 
 async fn show(app: &App<'_>, record: RecordId) -> Result {
@@ -346,7 +401,10 @@ async fn show(app: &App<'_>, record: RecordId) -> Result {
         view::row("Record", summary.record),
         view::row("Status", view::words(&summary.status)),
         view::row("When", view::clock(summary.at)),
-        [String::from("Subject"), printable(&summary.subject_with_token())],
+        [
+            String::from("Subject"),
+            printable(&summary.subject_with_token()),
+        ],
     ];
     for party in &email.parties {
         let resolved = match party.parties.len() {
@@ -354,16 +412,30 @@ async fn show(app: &App<'_>, record: RecordId) -> Result {
             1 => "on record".to_owned(),
             n => format!("{n} records"),
         };
-        rows.push([role(party.participation).to_owned(), format!("{} ({resolved})", party.address)]);
+        rows.push([
+            role(party.participation).to_owned(),
+            format!("{} ({resolved})", party.address),
+        ]);
     }
     if let Some((other, method)) = summary.correlated {
-        rows.push(view::row("Belongs to", format!("{other}, by {}", view::words(&method))));
+        rows.push(view::row(
+            "Belongs to",
+            format!("{other}, by {}", view::words(&method)),
+        ));
     }
     if let Some(regarding) = summary.regarding {
         rows.push(view::row("Regarding", regarding));
     }
     for file in &email.attachments {
-        rows.push(view::row("Attachment", format!("{} ({}, {} bytes)", printable(&file.name), file.content_type, file.size)));
+        rows.push(view::row(
+            "Attachment",
+            format!(
+                "{} ({}, {} bytes)",
+                printable(&file.name),
+                file.content_type,
+                file.size
+            ),
+        ));
     }
     app.output.table(["Email", ""], rows);
     if let Some(text) = &email.text {
@@ -407,9 +479,13 @@ impl Send {
     async fn run(self, app: &App<'_>) -> Result {
         let mailbox = app.mailbox(&self.from).await?;
         let (Some(sender), Some(address)) = (mailbox.owner.party(), mailbox.address.clone()) else {
-            return Err(Failure::usage(format!("{} cannot send: it is a forward mailbox or has no address", self.from)));
+            return Err(Failure::usage(format!(
+                "{} cannot send: it is a forward mailbox or has no address",
+                self.from
+            )));
         };
-        let named = |addresses: Vec<EmailAddress>| addresses.into_iter().map(NamedAddress::from).collect();
+        let named =
+            |addresses: Vec<EmailAddress>| addresses.into_iter().map(NamedAddress::from).collect();
         let from = NamedAddress::new(mailbox.name.clone(), address);
         let mut email = NewEmail::new(sender, from, self.subject);
         email.to = named(self.to);
@@ -424,9 +500,14 @@ impl Send {
         }
         email.in_reply_to = self.reply_to;
         email.regarding = self.regarding;
-        let record = app.crm().send_email(&email, app.now()).await.map_err(AdminError::from)?;
+        let record = app
+            .crm()
+            .send_email(&email, app.now())
+            .await
+            .map_err(AdminError::from)?;
         app.output.line(format!("{record} is pending send"));
-        app.output.note("A running engine sends it within a second; otherwise: postroom sync");
+        app.output
+            .note("A running engine sends it within a second; otherwise: postroom sync");
         app.output.json(&json!({ "record": record.to_string() }));
         Ok(())
     }
@@ -435,9 +516,13 @@ impl Send {
 fn text_of(path: &std::path::Path) -> Result<String> {
     let mut text = String::new();
     let read = if path == std::path::Path::new("-") {
-        std::io::stdin().lock().take(FILE_BYTES_MAX).read_to_string(&mut text)
+        std::io::stdin()
+            .lock()
+            .take(FILE_BYTES_MAX)
+            .read_to_string(&mut text)
     } else {
-        std::fs::File::open(path).and_then(|file| file.take(FILE_BYTES_MAX).read_to_string(&mut text))
+        std::fs::File::open(path)
+            .and_then(|file| file.take(FILE_BYTES_MAX).read_to_string(&mut text))
     };
     read.map_err(|error| Failure::file("read", path, &error))?;
     Ok(text)
@@ -450,10 +535,20 @@ fn attachment(path: &std::path::Path) -> Result<OutgoingAttachment> {
         .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
         .map_err(failed)?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > FILE_BYTES_MAX {
-        return Err(Failure::usage(format!("{} is larger than {FILE_BYTES_MAX} bytes", path.display())));
+        return Err(Failure::usage(format!(
+            "{} is larger than {FILE_BYTES_MAX} bytes",
+            path.display()
+        )));
     }
-    let name = path.file_name().map_or_else(|| "file".to_owned(), |name| name.to_string_lossy().into_owned());
-    Ok(OutgoingAttachment::new(name, "application/octet-stream", RawMessage::from_bytes(bytes)))
+    let name = path.file_name().map_or_else(
+        || "file".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    );
+    Ok(OutgoingAttachment::new(
+        name,
+        "application/octet-stream",
+        RawMessage::from_bytes(bytes),
+    ))
 }
 
 async fn raw(app: &App<'_>, id: &str) -> Result {
@@ -461,7 +556,9 @@ async fn raw(app: &App<'_>, id: &str) -> Result {
         Failure::not_found(format!("no raw form is kept of {id}"))
             .hint("Kept are received emails on record, messages that were set aside, and composed outgoing email.")
     })?;
-    let failed = |error: std::io::Error| Failure::file("read the raw form of", std::path::Path::new(id), &error);
+    let failed = |error: std::io::Error| {
+        Failure::file("read the raw form of", std::path::Path::new(id), &error)
+    };
     let mut from = raw.open().map_err(failed)?;
     let mut out = std::io::stdout().lock();
     match std::io::copy(&mut from, &mut out).and_then(|_| out.flush()) {

@@ -42,11 +42,17 @@ pub(crate) async fn print(app: &App<'_>, explanation: &Explanation) -> Result {
     }
     let names = names(app, explanation).await?;
     let readable = |text: &str| {
-        let named = names.iter().fold(text.to_owned(), |text, (id, name)| text.replace(id, name));
+        let named = names
+            .iter()
+            .fold(text.to_owned(), |text, (id, name)| text.replace(id, name));
         printable(&named)
     };
     let (what, id) = identity(explanation);
-    out.line(format!("{} {id} in {}", out.bold(what), explanation.mailbox));
+    out.line(format!(
+        "{} {id} in {}",
+        out.bold(what),
+        explanation.mailbox
+    ));
     out.line(format!("  state     {}", readable(&explanation.state)));
     for (index, line) in explanation.evidence.iter().enumerate() {
         let label = if index == 0 { "evidence" } else { "" };
@@ -71,7 +77,12 @@ async fn names(app: &App<'_>, explanation: &Explanation) -> Result<Vec<(String, 
     };
     let recipients = decision.recipients.iter().map(|recipient| recipient.party);
     let mut names = Vec::new();
-    for id in decision.sender.map(|(id, _)| id).into_iter().chain(recipients) {
+    for id in decision
+        .sender
+        .map(|(id, _)| id)
+        .into_iter()
+        .chain(recipients)
+    {
         if let Some(view) = app.crm().party(id).await.map_err(AdminError::from)? {
             names.push((id.to_string(), view.party.name));
         }

@@ -22,7 +22,11 @@ pub(crate) struct Init {
 impl Init {
     pub(crate) fn run(self, output: &Output, global: &Global) -> Result {
         let made = app::create(global, &self.name, self.online)?;
-        output.line(format!("made the store {} for {}", global.store.display(), self.name));
+        output.line(format!(
+            "made the store {} for {}",
+            global.store.display(),
+            self.name
+        ));
         if made.key_is_new {
             output.line(format!("made the key {}", made.key_file.display()));
             output.note("Keep a copy of the key, apart from copies of the store: without it stored passwords are lost.");

@@ -169,7 +169,9 @@ impl Changes {
             Some("") => Some(None),
             Some(text) => {
                 let parsed = text.parse::<EmailAddress>();
-                Some(Some(parsed.map_err(|error| Failure::usage(format!("{text}: {error}")))?))
+                Some(Some(parsed.map_err(|error| {
+                    Failure::usage(format!("{text}: {error}"))
+                })?))
             }
         };
         edit.profile = match self.profile.as_deref() {
@@ -186,7 +188,9 @@ impl Changes {
             Some("none") => Some(None),
             Some(text) => {
                 let parsed = text.parse::<Timestamp>();
-                Some(Some(parsed.map_err(|error| Failure::usage(format!("{text}: {error}")))?))
+                Some(Some(parsed.map_err(|error| {
+                    Failure::usage(format!("{text}: {error}"))
+                })?))
             }
         };
         edit.allow_credentials = self.allow_credentials;
@@ -212,10 +216,21 @@ impl Mailbox {
             Self::Edit { mailboxes, changes } => {
                 let mailboxes = app.chosen(&mailboxes, false).await?;
                 let edit = changes.edit(app).await?;
-                let outcomes = admin.edit_mailboxes(principal, &ids(&mailboxes), &edit).await;
-                app.bulk(&mailboxes, outcomes, |_| "changed".to_owned(), view::mailbox)
+                let outcomes = admin
+                    .edit_mailboxes(principal, &ids(&mailboxes), &edit)
+                    .await;
+                app.bulk(
+                    &mailboxes,
+                    outcomes,
+                    |_| "changed".to_owned(),
+                    view::mailbox,
+                )
             }
-            Self::ApplyDefaults { mailboxes, all, no_test } => {
+            Self::ApplyDefaults {
+                mailboxes,
+                all,
+                no_test,
+            } => {
                 let mailboxes = app.chosen(&mailboxes, all).await?;
                 apply_defaults(app, &mailboxes, no_test).await
             }
@@ -227,20 +242,38 @@ impl Mailbox {
             Self::Deactivate { mailboxes } => {
                 let mailboxes = app.chosen(&mailboxes, false).await?;
                 let outcomes = admin.deactivate(principal, &ids(&mailboxes)).await;
-                app.bulk(&mailboxes, outcomes, |_| "inactive".to_owned(), view::mailbox)
+                app.bulk(
+                    &mailboxes,
+                    outcomes,
+                    |_| "inactive".to_owned(),
+                    view::mailbox,
+                )
             }
-            Self::SetPassword { mailbox, user, password } => {
+            Self::SetPassword {
+                mailbox,
+                user,
+                password,
+            } => {
                 let mailbox = app.mailbox(&mailbox).await?;
                 let user = user
                     .or_else(|| mailbox.user_name.clone())
                     .or_else(|| mailbox.address.as_ref().map(ToString::to_string))
-                    .ok_or_else(|| Failure::usage("no user name is known").hint("Name it: --user NAME."))?;
+                    .ok_or_else(|| {
+                        Failure::usage("no user name is known").hint("Name it: --user NAME.")
+                    })?;
                 let secret = password.read(&format!("Password of {user}"))?;
                 let mailbox = admin
-                    .set_mailbox_credentials(principal, mailbox.id, &user, &secret, CredentialEntry::SecureChannel)
+                    .set_mailbox_credentials(
+                        principal,
+                        mailbox.id,
+                        &user,
+                        &secret,
+                        CredentialEntry::SecureChannel,
+                    )
                     .await?;
                 app.output.line(format!("the password of {user} is set"));
-                app.output.json(&json!({ "mailbox": view::mailbox(&mailbox) }));
+                app.output
+                    .json(&json!({ "mailbox": view::mailbox(&mailbox) }));
                 Ok(())
             }
         }
@@ -255,9 +288,13 @@ async fn list(app: &App<'_>) -> Result {
     let mailboxes = app.mailboxes().await?;
     let profiles = app.admin.profiles(&app.principal).await?;
     app.output.table(
-        ["Address", "Name", "Of", "Profile", "Approval", "Incoming", "Outgoing"],
+        [
+            "Address", "Name", "Of", "Profile", "Approval", "Incoming", "Outgoing",
+        ],
         mailboxes.iter().map(|mailbox| {
-            let profile = profiles.iter().find(|profile| mailbox.profile == Some(profile.id));
+            let profile = profiles
+                .iter()
+                .find(|profile| mailbox.profile == Some(profile.id));
             [
                 view::address(mailbox),
                 mailbox.name.clone(),
@@ -290,7 +327,10 @@ async fn show(app: &App<'_>, mailbox: &Record) -> Result {
         view::row("Tracks", view::words(&mailbox.filter)),
     ];
     for workload in Workload::ALL {
-        rows.push(view::row(workload.as_str(), view::workload_words(mailbox.workload(workload))));
+        rows.push(view::row(
+            workload.as_str(),
+            view::workload_words(mailbox.workload(workload)),
+        ));
     }
     if let Some(time) = mailbox.process_email_from.or(mailbox.incoming_enabled_at) {
         rows.push(view::row("Process email from", view::clock(time)));
@@ -299,13 +339,21 @@ async fn show(app: &App<'_>, mailbox: &Record) -> Result {
         rows.push(view::row("User name", user));
     }
     app.output.table(["Mailbox", ""], rows);
-    app.output.json(&json!({ "mailbox": view::mailbox(mailbox) }));
+    app.output
+        .json(&json!({ "mailbox": view::mailbox(mailbox) }));
     Ok(())
 }
 
 async fn apply_defaults(app: &App<'_>, mailboxes: &[Record], no_test: bool) -> Result {
-    let after = if no_test { AfterDefaults::Nothing } else { AfterDefaults::TestAndEnable };
-    let outcomes = app.admin.apply_defaults(&app.principal, &ids(mailboxes), after).await;
+    let after = if no_test {
+        AfterDefaults::Nothing
+    } else {
+        AfterDefaults::TestAndEnable
+    };
+    let outcomes = app
+        .admin
+        .apply_defaults(&app.principal, &ids(mailboxes), after)
+        .await;
     if no_test {
         return app.bulk(
             mailboxes,

@@ -33,9 +33,10 @@ impl Organization {
             let mut document = to_document(&organization)?;
             let paths = flatten(&document);
             for setting in settings {
-                let (path, text) = setting
-                    .split_once('=')
-                    .ok_or_else(|| Failure::usage(format!("not a setting: {setting}")).hint("Write it as PATH=VALUE."))?;
+                let (path, text) = setting.split_once('=').ok_or_else(|| {
+                    Failure::usage(format!("not a setting: {setting}"))
+                        .hint("Write it as PATH=VALUE.")
+                })?;
                 let Some(old) = paths.get(path) else {
                     let failure = Failure::not_found(format!("there is no setting {path}"));
                     return Err(match nearest(path, paths.keys().map(String::as_str)) {
@@ -51,24 +52,34 @@ impl Organization {
                 place(&mut document, path, value);
             }
             from_document(document, &mut organization)?;
-            organization = app.admin.update_organization(&app.principal, &organization).await?;
+            organization = app
+                .admin
+                .update_organization(&app.principal, &organization)
+                .await?;
         }
         let document = to_document(&organization)?;
         let rows = flatten(&document)
             .into_iter()
             .map(|(path, value)| [path, shown(&value)]);
         app.output.table(["Setting", "Value"], rows);
-        app.output.json(&json!({ "organization": { "id": organization.id.to_string(), "settings": document } }));
+        app.output.json(
+            &json!({ "organization": { "id": organization.id.to_string(), "settings": document } }),
+        );
         Ok(())
     }
 }
 
 fn to_document(organization: &crate::api::Organization) -> Result<Value> {
-    let mut document = serde_json::to_value(&organization.settings).map_err(|error| unusable(&error))?;
+    let mut document =
+        serde_json::to_value(&organization.settings).map_err(|error| unusable(&error))?;
     readable_durations(&mut document);
     place(&mut document, "name", json!(organization.name));
     let deployment = &organization.deployment;
-    place(&mut document, "deployment.online", json!(deployment.kind == DeploymentKind::Online));
+    place(
+        &mut document,
+        "deployment.online",
+        json!(deployment.kind == DeploymentKind::Online),
+    );
     place(&mut document, "deployment.fips", json!(deployment.fips));
     place(
         &mut document,
@@ -82,7 +93,11 @@ fn from_document(mut document: Value, organization: &mut crate::api::Organizatio
     if let Some(name) = document.get("name").and_then(Value::as_str) {
         name.clone_into(&mut organization.name);
     }
-    let switch = |name: &str| document.pointer(&format!("/deployment/{name}")).and_then(Value::as_bool);
+    let switch = |name: &str| {
+        document
+            .pointer(&format!("/deployment/{name}"))
+            .and_then(Value::as_bool)
+    };
     let mut deployment = Deployment::new(match switch("online") {
         Some(true) => DeploymentKind::Online,
         _ => DeploymentKind::OnPremises,
@@ -92,8 +107,8 @@ fn from_document(mut document: Value, organization: &mut crate::api::Organizatio
         switch("allow_credentials_entry_via_non_secure_channels").unwrap_or_default();
     organization.deployment = deployment;
     stored_durations(&mut document);
-    organization.settings =
-        serde_json::from_value::<OrganizationSettings>(document).map_err(|error| unusable(&error))?;
+    organization.settings = serde_json::from_value::<OrganizationSettings>(document)
+        .map_err(|error| unusable(&error))?;
     Ok(())
 }
 
@@ -138,7 +153,11 @@ fn flatten(value: &Value) -> BTreeMap<String, Value> {
         match value {
             Value::Object(fields) => {
                 for (name, field) in fields {
-                    let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+                    let path = if prefix.is_empty() {
+                        name.clone()
+                    } else {
+                        format!("{prefix}.{name}")
+                    };
                     walk(&path, field, into);
                 }
             }

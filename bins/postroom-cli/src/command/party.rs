@@ -91,7 +91,9 @@ impl From<Kind> for PartyKind {
 impl User {
     pub(crate) async fn run(self, app: &App<'_>) -> Result {
         match self {
-            Self::Create { name, address } => with_mailbox(app, PartyKind::User, &name, address).await,
+            Self::Create { name, address } => {
+                with_mailbox(app, PartyKind::User, &name, address).await
+            }
             Self::List => list(app, Some(PartyKind::User)).await,
         }
     }
@@ -100,7 +102,9 @@ impl User {
 impl Queue {
     pub(crate) async fn run(self, app: &App<'_>) -> Result {
         match self {
-            Self::Create { name, address } => with_mailbox(app, PartyKind::Queue, &name, address).await,
+            Self::Create { name, address } => {
+                with_mailbox(app, PartyKind::Queue, &name, address).await
+            }
             Self::List => list(app, Some(PartyKind::Queue)).await,
         }
     }
@@ -109,10 +113,22 @@ impl Queue {
 impl PartyCommand {
     pub(crate) async fn run(self, app: &App<'_>) -> Result {
         match self {
-            Self::Create { kind, name, addresses } => {
-                let id = app.crm().create_party(kind.into(), name.as_str(), &addresses, None).await.map_err(stored)?;
-                app.output.line(format!("created the {} {name}", view::words(&PartyKind::from(kind))));
-                app.output.json(&json!({ "party": party(id, kind.into(), &name, &addresses) }));
+            Self::Create {
+                kind,
+                name,
+                addresses,
+            } => {
+                let id = app
+                    .crm()
+                    .create_party(kind.into(), name.as_str(), &addresses, None)
+                    .await
+                    .map_err(stored)?;
+                app.output.line(format!(
+                    "created the {} {name}",
+                    view::words(&PartyKind::from(kind))
+                ));
+                app.output
+                    .json(&json!({ "party": party(id, kind.into(), &name, &addresses) }));
                 Ok(())
             }
             Self::List { kind } => list(app, kind.map(Into::into)).await,
@@ -135,23 +151,40 @@ fn party(id: PartyId, kind: PartyKind, name: &str, addresses: &[EmailAddress]) -
 
 async fn with_mailbox(app: &App<'_>, kind: PartyKind, name: &str, address: EmailAddress) -> Result {
     // Asked first, so that a taken address leaves no party without a mailbox behind.
-    if let Ok(mailbox) = app.admin.find_mailbox(&app.principal, address.as_str()).await {
-        return Err(Failure::of(crate::failure::Exit::Failure, crate::api::Code::AlreadyExists)
-            .message(format!("{address} is the address of {}", mailbox.name)));
+    if let Ok(mailbox) = app
+        .admin
+        .find_mailbox(&app.principal, address.as_str())
+        .await
+    {
+        return Err(Failure::of(
+            crate::failure::Exit::Failure,
+            crate::api::Code::AlreadyExists,
+        )
+        .message(format!("{address} is the address of {}", mailbox.name)));
     }
     let id = app
         .crm()
         .create_party(kind, name, std::slice::from_ref(&address), None)
         .await
         .map_err(stored)?;
-    let owner = if kind == PartyKind::Queue { MailboxOwner::Queue(id) } else { MailboxOwner::User(id) };
+    let owner = if kind == PartyKind::Queue {
+        MailboxOwner::Queue(id)
+    } else {
+        MailboxOwner::User(id)
+    };
     let new = NewMailbox::new(name, owner, Some(address.clone()));
     let mailbox = app.admin.create_mailbox(&app.principal, new).await?;
-    app.output.line(format!("created the {} {name} with the mailbox {address}", kind.as_str()));
+    app.output.line(format!(
+        "created the {} {name} with the mailbox {address}",
+        kind.as_str()
+    ));
     if mailbox.profile.is_none() {
-        app.output.note("It has no profile yet: postroom mailbox edit ADDRESS --profile NAME");
+        app.output
+            .note("It has no profile yet: postroom mailbox edit ADDRESS --profile NAME");
     }
-    app.output.note(format!("The address is pending approval: postroom approve {address}"));
+    app.output.note(format!(
+        "The address is pending approval: postroom approve {address}"
+    ));
     app.output.json(&json!({
         "party": party(id, kind, name, std::slice::from_ref(&address)),
         "mailbox": view::mailbox(&mailbox),
@@ -162,21 +195,36 @@ async fn with_mailbox(app: &App<'_>, kind: PartyKind, name: &str, address: Email
 async fn list(app: &App<'_>, kind: Option<PartyKind>) -> Result {
     let mut filter = PartyFilter::default();
     filter.kind = kind;
-    let parties = app.crm().list_parties(&filter, Page::first(LIST_MAX)).await.map_err(stored)?;
+    let parties = app
+        .crm()
+        .list_parties(&filter, Page::first(LIST_MAX))
+        .await
+        .map_err(stored)?;
     app.output.table(
         ["Kind", "Name", "Addresses", "Id"],
         parties.iter().map(|one| {
             [
                 view::words(&one.party.kind),
                 one.party.name.clone(),
-                one.addresses.iter().map(EmailAddress::as_str).collect::<Vec<_>>().join(", "),
+                one.addresses
+                    .iter()
+                    .map(EmailAddress::as_str)
+                    .collect::<Vec<_>>()
+                    .join(", "),
                 one.party.id.to_string(),
             ]
         }),
     );
     let documents: Vec<_> = parties
         .iter()
-        .map(|one| party(one.party.id, one.party.kind, &one.party.name, &one.addresses))
+        .map(|one| {
+            party(
+                one.party.id,
+                one.party.kind,
+                &one.party.name,
+                &one.addresses,
+            )
+        })
         .collect();
     app.output.json(&json!({ "parties": documents }));
     Ok(())

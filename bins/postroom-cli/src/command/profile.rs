@@ -152,7 +152,12 @@ pub(crate) struct Fields {
 impl Fields {
     fn apply(&self, profile: &mut ServerProfile) -> Result {
         let Endpoint {
-            location, credentials, authentication, impersonation, user_name, ..
+            location,
+            credentials,
+            authentication,
+            impersonation,
+            user_name,
+            ..
         } = &mut profile.incoming;
         set(location, self.url.clone().map(Some));
         set(user_name, self.user.clone().map(Some));
@@ -172,16 +177,27 @@ impl Fields {
             }),
         );
         if let Some(path) = &self.ca {
-            let pem = std::fs::read_to_string(path).map_err(|error| Failure::file("read", path, &error))?;
+            let pem = std::fs::read_to_string(path)
+                .map_err(|error| Failure::file("read", path, &error))?;
             profile.extra_authorities_pem = Some(pem);
         }
         set(&mut profile.description, self.description.clone());
         set(&mut profile.connections_max, self.connections);
-        set(&mut profile.polling_interval_min, self.polling_minutes.map(|m| Duration::from_secs(m.saturating_mul(60))));
+        set(
+            &mut profile.polling_interval_min,
+            self.polling_minutes
+                .map(|m| Duration::from_secs(m.saturating_mul(60))),
+        );
         set(&mut profile.process_email_from, self.process_from.map(Some));
         set(&mut profile.move_undelivered, self.move_undelivered);
-        set(&mut profile.request_timeout, self.timeout.map(Duration::from_secs));
-        set(&mut profile.danger_allow_plain_http, self.danger_allow_plain_http);
+        set(
+            &mut profile.request_timeout,
+            self.timeout.map(Duration::from_secs),
+        );
+        set(
+            &mut profile.danger_allow_plain_http,
+            self.danger_allow_plain_http,
+        );
         Ok(())
     }
 }
@@ -196,9 +212,13 @@ impl Profile {
     pub(crate) async fn run(self, app: &App<'_>) -> Result {
         let (admin, principal) = (&app.admin, &app.principal);
         match self {
-            Self::Create { name, kind, fields, password, default } => {
-                create(app, name, &kind, &fields, &password, default).await
-            }
+            Self::Create {
+                name,
+                kind,
+                fields,
+                password,
+                default,
+            } => create(app, name, &kind, &fields, &password, default).await,
             Self::List => {
                 let profiles = admin.profiles(principal).await?;
                 app.output.table(
@@ -207,7 +227,11 @@ impl Profile {
                         [
                             profile.name.clone(),
                             profile.kind.provider_name().to_owned(),
-                            profile.incoming.location.clone().unwrap_or_else(|| "(auto discover)".to_owned()),
+                            profile
+                                .incoming
+                                .location
+                                .clone()
+                                .unwrap_or_else(|| "(auto discover)".to_owned()),
                             profile.incoming.user_name.clone().unwrap_or_default(),
                             view::yes(profile.active),
                         ]
@@ -221,16 +245,29 @@ impl Profile {
                 show(app, &app.profile(&profile).await?);
                 Ok(())
             }
-            Self::Update { profile, name, fields } => {
+            Self::Update {
+                profile,
+                name,
+                fields,
+            } => {
                 let mut profile = app.profile(&profile).await?;
                 set(&mut profile.name, name);
                 fields.apply(&mut profile)?;
                 show(app, &admin.update_profile(principal, &profile).await?);
                 Ok(())
             }
-            Self::SetPassword { profile, user, outgoing, password } => {
+            Self::SetPassword {
+                profile,
+                user,
+                outgoing,
+                password,
+            } => {
                 let profile = app.profile(&profile).await?;
-                let direction = if outgoing { ProfileDirection::Outgoing } else { ProfileDirection::Incoming };
+                let direction = if outgoing {
+                    ProfileDirection::Outgoing
+                } else {
+                    ProfileDirection::Incoming
+                };
                 set_password(app, &profile, user, direction, &password).await
             }
             Self::Test { profile, address } => {
@@ -250,8 +287,10 @@ impl Profile {
             Self::Delete { profile } => {
                 let profile = app.profile(&profile).await?;
                 admin.delete_profile(principal, profile.id).await?;
-                app.output.line(format!("deleted the profile {}", profile.name));
-                app.output.json(&json!({ "deleted": profile.id.to_string() }));
+                app.output
+                    .line(format!("deleted the profile {}", profile.name));
+                app.output
+                    .json(&json!({ "deleted": profile.id.to_string() }));
                 Ok(())
             }
         }
@@ -271,7 +310,9 @@ async fn create(
     fields.apply(&mut profile)?;
     // Asked for before anything is stored, so that an empty answer leaves nothing behind.
     let secret = match (&fields.user, profile.incoming.credentials) {
-        (Some(user), CredentialSource::Profile) => Some((user, password.read(&format!("Password of {user}"))?)),
+        (Some(user), CredentialSource::Profile) => {
+            Some((user, password.read(&format!("Password of {user}"))?))
+        }
         _ => None,
     };
     profile = app.admin.create_profile(&app.principal, &profile).await?;
@@ -299,17 +340,24 @@ async fn create(
     if default {
         let mut organization = app.admin.organization(&app.principal).await?;
         organization.settings.mailbox_defaults.profile = Some(profile.id);
-        app.admin.update_organization(&app.principal, &organization).await?;
+        app.admin
+            .update_organization(&app.principal, &organization)
+            .await?;
         app.output.note("It is the default of new mailboxes.");
     }
     show(app, &profile);
-    app.output.note(format!("Next: postroom profile test {:?} ADDRESS", profile.name));
+    app.output.note(format!(
+        "Next: postroom profile test {:?} ADDRESS",
+        profile.name
+    ));
     Ok(())
 }
 
 fn show(app: &App<'_>, profile: &ServerProfile) {
-    app.output.table(["Profile", ""], view::profile_rows(profile));
-    app.output.json(&json!({ "profile": view::profile(profile) }));
+    app.output
+        .table(["Profile", ""], view::profile_rows(profile));
+    app.output
+        .json(&json!({ "profile": view::profile(profile) }));
 }
 
 async fn set_password(
@@ -323,29 +371,41 @@ async fn set_password(
         ProfileDirection::Incoming => &profile.incoming,
         ProfileDirection::Outgoing => &profile.outgoing,
     };
-    let user = user
-        .or_else(|| endpoint.user_name.clone())
-        .ok_or_else(|| Failure::usage("the profile has no account yet").hint("Name it: --user NAME."))?;
+    let user = user.or_else(|| endpoint.user_name.clone()).ok_or_else(|| {
+        Failure::usage("the profile has no account yet").hint("Name it: --user NAME.")
+    })?;
     let secret = password.read(&format!("Password of {user}"))?;
     let profile = app
         .admin
-        .set_profile_credentials(&app.principal, profile.id, direction, &user, &secret, CredentialEntry::SecureChannel)
+        .set_profile_credentials(
+            &app.principal,
+            profile.id,
+            direction,
+            &user,
+            &secret,
+            CredentialEntry::SecureChannel,
+        )
         .await?;
     app.output.line(format!("the password of {user} is set"));
-    app.output.json(&json!({ "profile": view::profile(&profile) }));
+    app.output
+        .json(&json!({ "profile": view::profile(&profile) }));
     Ok(())
 }
 
 async fn test(app: &App<'_>, profile: &ServerProfile, address: Option<EmailAddress>) -> Result {
     let address = match address {
         Some(address) => address,
-        None => app
-            .first_address(profile.id)
-            .await?
-            .ok_or_else(|| Failure::usage("no mailbox has this profile yet").hint("Name an address to open: postroom profile test PROFILE ADDRESS."))?,
+        None => app.first_address(profile.id).await?.ok_or_else(|| {
+            Failure::usage("no mailbox has this profile yet")
+                .hint("Name an address to open: postroom profile test PROFILE ADDRESS.")
+        })?,
     };
-    app.output.progress(format!("testing {} as {address}", profile.name));
-    let report = app.admin.test_connection(&app.principal, profile.id, &address).await?;
+    app.output
+        .progress(format!("testing {} as {address}", profile.name));
+    let report = app
+        .admin
+        .test_connection(&app.principal, profile.id, &address)
+        .await?;
     for step in &report.steps {
         app.output.line(view::probe_step(app.output, step));
     }

@@ -68,7 +68,11 @@ pub(crate) struct Server {
     #[arg(long, value_name = "ADDRESS[:PASSWORD]")]
     mailbox: Vec<String>,
     /// An account that may impersonate every mailbox.
-    #[arg(long, value_name = "ADDRESS:PASSWORD", default_value = "postroom@example.org:postroom")]
+    #[arg(
+        long,
+        value_name = "ADDRESS:PASSWORD",
+        default_value = "postroom@example.org:postroom"
+    )]
     service_account: String,
     /// An account in full, such as "ada@example.org=secret;alias=a@example.org"; further parts are
     /// user=NAME, name=NAME, impersonate and no-mailbox.
@@ -93,7 +97,11 @@ impl Simulate {
     pub(crate) async fn run(self, output: &Output) -> Result {
         match self {
             Self::Exchange(server) => server.run(output).await,
-            Self::Deliver { folder, damaged, messages } => deliver(output, &folder, damaged, &messages),
+            Self::Deliver {
+                folder,
+                damaged,
+                messages,
+            } => deliver(output, &folder, damaged, &messages),
             Self::Outside { folder } => list_outside(output, &folder),
         }
     }
@@ -109,11 +117,17 @@ impl Server {
         for account in &accounts {
             builder = builder.account(account.clone());
         }
-        let exchange = builder.build().map_err(|error| Failure::usage(error.to_string()))?;
+        let exchange = builder
+            .build()
+            .map_err(|error| Failure::usage(error.to_string()))?;
         for path in &self.deliver {
             deliver_file(&exchange, path)?;
         }
-        let base = if self.tls { ListenOptions::https() } else { ListenOptions::http() };
+        let base = if self.tls {
+            ListenOptions::https()
+        } else {
+            ListenOptions::http()
+        };
         let listening = exchange
             .listen(base.address(SocketAddr::new(self.host, self.port)))
             .await
@@ -138,14 +152,17 @@ impl Server {
             .split_once(':')
             .ok_or_else(|| Failure::usage("--service-account needs ADDRESS:PASSWORD"))?;
         let service = Account::new(address).login(address, password);
-        let mut accounts = vec![service.display_name("Service account").impersonates_everybody().without_mailbox()];
+        let mut accounts = vec![
+            service
+                .display_name("Service account")
+                .impersonates_everybody()
+                .without_mailbox(),
+        ];
         for text in &self.mailbox {
             let (address, password) = text.split_once(':').unwrap_or((text, "secret"));
-            if address
-                .parse::<crate::api::EmailAddress>()
-                .is_err()
-            {
-                return Err(Failure::usage(format!("not an address: {address}")).hint("Write mailboxes as ADDRESS:PASSWORD."));
+            if address.parse::<crate::api::EmailAddress>().is_err() {
+                return Err(Failure::usage(format!("not an address: {address}"))
+                    .hint("Write mailboxes as ADDRESS:PASSWORD."));
             }
             accounts.push(Account::new(address).login(address, password));
         }
@@ -155,7 +172,10 @@ impl Server {
 
     fn announce(&self, output: &Output, listening: &Listening, accounts: &[Account]) {
         output.line(listening.url());
-        let certificate = self.folder.as_ref().map(|folder| folder.join("certificate.pem"));
+        let certificate = self
+            .folder
+            .as_ref()
+            .map(|folder| folder.join("certificate.pem"));
         if self.tls {
             match &certificate {
                 Some(path) => output.note(format!("certificate: {}", path.display())),
@@ -163,8 +183,15 @@ impl Server {
             }
         }
         for account in accounts {
-            let rights = if account.has_mailbox { "mailbox" } else { "service account, may impersonate" };
-            output.note(format!("{rights}: {} password {}", account.user, account.password));
+            let rights = if account.has_mailbox {
+                "mailbox"
+            } else {
+                "service account, may impersonate"
+            };
+            output.note(format!(
+                "{rights}: {} password {}",
+                account.user, account.password
+            ));
         }
         output.note("Ctrl-C stops it.");
         output.json(&json!({ "simulator": {
@@ -230,8 +257,14 @@ fn deliver_file(exchange: &Exchange, path: &Path) -> Result {
     let bytes = std::fs::read(path).map_err(|error| Failure::file("read", path, &error))?;
     let mail = exchange.mail();
     let summary = Summary::read(&bytes);
-    let named = summary.to.iter().chain(&summary.cc).map(|to| to.address.clone());
-    let mut recipients: Vec<String> = named.filter(|address| mail.account(address).is_some()).collect();
+    let named = summary
+        .to
+        .iter()
+        .chain(&summary.cc)
+        .map(|to| to.address.clone());
+    let mut recipients: Vec<String> = named
+        .filter(|address| mail.account(address).is_some())
+        .collect();
     if recipients.is_empty() {
         let first = mail.accounts().into_iter().find_map(|id| {
             let account = mail.account_info(id).ok()?;
@@ -243,14 +276,20 @@ fn deliver_file(exchange: &Exchange, path: &Path) -> Result {
     let stored = mail.deliver(bytes, &recipients);
     if path.to_string_lossy().ends_with(DAMAGED) {
         for item in stored.into_iter().filter_map(|id| mail.item(id).ok()) {
-            exchange.faults().add(FaultRule::new(Fault::Corrupt).operation("GetItem").item(&item));
+            exchange.faults().add(
+                FaultRule::new(Fault::Corrupt)
+                    .operation("GetItem")
+                    .item(&item),
+            );
         }
     }
     Ok(())
 }
 
 fn files_ending(folder: &Path, ending: &str) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
     let mut paths: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|found| found == ending))
@@ -264,7 +303,9 @@ fn pick_up(exchange: &Exchange, folder: &Path) {
         match deliver_file(exchange, &path).map(|()| std::fs::remove_file(&path)) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "a picked up message could not be removed"),
-            Err(failure) => tracing::warn!(code = failure.code(), "a message could not be picked up"),
+            Err(failure) => {
+                tracing::warn!(code = failure.code(), "a message could not be picked up")
+            }
         }
     }
 }
@@ -284,9 +325,14 @@ fn keep_outside(exchange: &Exchange, folder: &Path, written: usize) -> Result<us
 
 fn deliver(output: &Output, folder: &Path, damaged: bool, messages: &[PathBuf]) -> Result {
     for (index, message) in messages.iter().enumerate() {
-        let bytes = std::fs::read(message).map_err(|error| Failure::file("read", message, &error))?;
+        let bytes =
+            std::fs::read(message).map_err(|error| Failure::file("read", message, &error))?;
         let ending = if damaged { DAMAGED } else { "eml" };
-        hand_over(folder, &format!("{}-{index:04}.{ending}", std::process::id()), &bytes)?;
+        hand_over(
+            folder,
+            &format!("{}-{index:04}.{ending}", std::process::id()),
+            &bytes,
+        )?;
         output.line(format!("delivered {}", message.display()));
     }
     output.json(&json!({ "delivered": messages.len() }));
@@ -312,8 +358,11 @@ fn list_outside(output: &Output, folder: &Path) -> Result {
 fn hand_over(folder: &Path, name: &str, bytes: &[u8]) -> Result {
     let pickup = folder.join(PICKUP);
     if !pickup.is_dir() {
-        return Err(Failure::not_found(format!("no simulator keeps its things in {}", folder.display()))
-            .hint("Start one: postroom simulate exchange --folder DIR."));
+        return Err(Failure::not_found(format!(
+            "no simulator keeps its things in {}",
+            folder.display()
+        ))
+        .hint("Start one: postroom simulate exchange --folder DIR."));
     }
     let (draft, path) = (pickup.join(format!("{name}.new")), pickup.join(name));
     std::fs::write(&draft, bytes)
@@ -323,9 +372,11 @@ fn hand_over(folder: &Path, name: &str, bytes: &[u8]) -> Result {
     while path.exists() {
         if begun.elapsed() > DELIVERY_MAX {
             let _ = std::fs::remove_file(&path);
-            return Err(Failure::of(Exit::MailSystem, crate::api::Code::ConnectionTimedOut)
-                .message("the simulator does not answer")
-                .hint("Is it running with this --folder?"));
+            return Err(
+                Failure::of(Exit::MailSystem, crate::api::Code::ConnectionTimedOut)
+                    .message("the simulator does not answer")
+                    .hint("Is it running with this --folder?"),
+            );
         }
         std::thread::sleep(WATCH);
     }

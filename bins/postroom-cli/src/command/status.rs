@@ -22,29 +22,52 @@ impl Status {
     pub(crate) async fn run(self, app: &App<'_>) -> Result {
         let mut filter = MailboxFilter::default();
         filter.text = self.text;
-        let overview = app.admin.overview(&app.principal, &filter, Page::first(self.limit)).await?;
+        let overview = app
+            .admin
+            .overview(&app.principal, &filter, Page::first(self.limit))
+            .await?;
         let rows = overview.mailboxes.iter().flat_map(|mailbox| {
-            let name = mailbox.address.as_ref().map_or_else(|| mailbox.name.clone(), ToString::to_string);
-            mailbox.workloads.iter().filter(|w| w.workload != Workload::Items || w.enabled).map(move |workload| {
-                [
-                    name.clone(),
-                    workload.workload.to_string(),
-                    view::health_name(&workload.health).to_owned(),
-                    workload.why.clone(),
-                ]
-            })
+            let name = mailbox
+                .address
+                .as_ref()
+                .map_or_else(|| mailbox.name.clone(), ToString::to_string);
+            mailbox
+                .workloads
+                .iter()
+                .filter(|w| w.workload != Workload::Items || w.enabled)
+                .map(move |workload| {
+                    [
+                        name.clone(),
+                        workload.workload.to_string(),
+                        view::health_name(&workload.health).to_owned(),
+                        workload.why.clone(),
+                    ]
+                })
         });
-        app.output.table(["Mailbox", "Workload", "Health", "When, and why"], rows);
+        app.output
+            .table(["Mailbox", "Workload", "Health", "When, and why"], rows);
         for (profile, until) in &overview.paused_profiles {
-            app.output.line(format!("profile {profile} is paused until {until}: its server is in trouble"));
+            app.output.line(format!(
+                "profile {profile} is paused until {until}: its server is in trouble"
+            ));
         }
         let count = |counts: &std::collections::BTreeMap<String, u64>| {
-            let words: Vec<_> = counts.iter().map(|(name, n)| format!("{n} {}", name.replace('_', " "))).collect();
-            if words.is_empty() { "none".to_owned() } else { words.join(", ") }
+            let words: Vec<_> = counts
+                .iter()
+                .map(|(name, n)| format!("{n} {}", name.replace('_', " ")))
+                .collect();
+            if words.is_empty() {
+                "none".to_owned()
+            } else {
+                words.join(", ")
+            }
         };
-        app.output.line(format!("incoming: {}", count(&overview.counts.ledger)));
-        app.output.line(format!("outgoing: {}", count(&overview.counts.outbox)));
-        app.output.line(format!("open alerts: {}", overview.open_alerts));
+        app.output
+            .line(format!("incoming: {}", count(&overview.counts.ledger)));
+        app.output
+            .line(format!("outgoing: {}", count(&overview.counts.outbox)));
+        app.output
+            .line(format!("open alerts: {}", overview.open_alerts));
         app.output.json(&json!({ "status": {
             "at": overview.at.to_string(),
             "open_alerts": overview.open_alerts,

@@ -38,8 +38,10 @@ impl Sync {
         for _ in 0..ROUNDS_MAX {
             let report = match app.engine().step().await {
                 Err(error) if error.kind() == ErrorKind::Locked => {
-                    app.output.line("an engine runs on this store: it does it within a second");
-                    app.output.json(&json!({ "sync": { "engine_running": true } }));
+                    app.output
+                        .line("an engine runs on this store: it does it within a second");
+                    app.output
+                        .json(&json!({ "sync": { "engine_running": true } }));
                     return Ok(());
                 }
                 other => other?,
@@ -69,29 +71,50 @@ impl Sync {
             0 => Ok(()),
             _ if app.output.is_json() => Err(Failure::said(partly(failed, cycles))),
             _ => {
-                let open = admin.alerts(principal, &crate::api::AlertFilter::default(), crate::api::Page::first(1)).await?;
+                let open = admin
+                    .alerts(
+                        principal,
+                        &crate::api::AlertFilter::default(),
+                        crate::api::Page::first(1),
+                    )
+                    .await?;
                 let failure = match open.first() {
-                    Some(alert) => Failure::of(partly(failed, cycles), alert.incident.code).message(alert.text.clone()),
+                    Some(alert) => Failure::of(partly(failed, cycles), alert.incident.code)
+                        .message(alert.text.clone()),
                     None => Failure::of(partly(failed, cycles), crate::api::Code::Internal),
                 };
-                Err(failure.message(format!("{failed} of {cycles} cycles failed")).hint("postroom alert list says why; postroom status says when it goes on."))
+                Err(failure
+                    .message(format!("{failed} of {cycles} cycles failed"))
+                    .hint("postroom alert list says why; postroom status says when it goes on."))
             }
         }
     }
 }
 
 const fn partly(failed: u64, cycles: u64) -> Exit {
-    if failed < cycles { Exit::Partly } else { Exit::MailSystem }
+    if failed < cycles {
+        Exit::Partly
+    } else {
+        Exit::MailSystem
+    }
 }
 
-fn difference(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> BTreeMap<String, i64> {
+fn difference(
+    before: &BTreeMap<String, u64>,
+    after: &BTreeMap<String, u64>,
+) -> BTreeMap<String, i64> {
     let count = |counts: &BTreeMap<String, u64>, name: &str| {
         i64::try_from(counts.get(name).copied().unwrap_or_default()).unwrap_or(i64::MAX)
     };
     before
         .keys()
         .chain(after.keys())
-        .map(|name| (name.clone(), count(after, name).saturating_sub(count(before, name))))
+        .map(|name| {
+            (
+                name.clone(),
+                count(after, name).saturating_sub(count(before, name)),
+            )
+        })
         .filter(|(_, change)| *change != 0)
         .collect()
 }
@@ -102,10 +125,20 @@ fn summary(app: &App<'_>, before: &Counts, after: &Counts, cycles: u64, failed: 
             .iter()
             .map(|(name, change)| format!("{change:+} {}", name.replace('_', " ")))
             .collect();
-        if words.is_empty() { "nothing new".to_owned() } else { words.join(", ") }
+        if words.is_empty() {
+            "nothing new".to_owned()
+        } else {
+            words.join(", ")
+        }
     };
-    app.output.line(format!("incoming: {}", words(difference(&before.ledger, &after.ledger))));
-    app.output.line(format!("outgoing: {}", words(difference(&before.outbox, &after.outbox))));
+    app.output.line(format!(
+        "incoming: {}",
+        words(difference(&before.ledger, &after.ledger))
+    ));
+    app.output.line(format!(
+        "outgoing: {}",
+        words(difference(&before.outbox, &after.outbox))
+    ));
     if cycles == 0 {
         app.output.note("Nothing was due: no workload is enabled, or none is due yet. postroom status says why.");
     } else {
@@ -119,10 +152,12 @@ mod tests {
 
     #[test]
     fn only_what_changed_is_told() {
-        let counts = |pairs: &[(&str, u64)]| pairs.iter().map(|(n, c)| ((*n).to_owned(), *c)).collect();
+        let counts =
+            |pairs: &[(&str, u64)]| pairs.iter().map(|(n, c)| ((*n).to_owned(), *c)).collect();
         let before = counts(&[("pending", 2), ("delivered", 5), ("gone", 1)]);
         let after = counts(&[("delivered", 7), ("filtered", 1), ("gone", 1)]);
-        let expected = [("delivered", 2), ("filtered", 1), ("pending", -2)].map(|(n, c)| (n.to_owned(), c));
+        let expected =
+            [("delivered", 2), ("filtered", 1), ("pending", -2)].map(|(n, c)| (n.to_owned(), c));
         assert_eq!(difference(&before, &after), expected.into());
     }
 }

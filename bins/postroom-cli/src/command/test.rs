@@ -5,9 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use crate::api::{
-    BulkOutcome, Code, DeliveryMethod, Job, JobKind, Mailbox, TestStatus, Workload,
-};
+use crate::api::{BulkOutcome, Code, DeliveryMethod, Job, JobKind, Mailbox, TestStatus, Workload};
 use crate::app::App;
 use crate::command::mailbox::ids;
 use crate::failure::{Exit, Failure, Result};
@@ -31,16 +29,26 @@ pub(crate) struct Test {
 
 impl Test {
     pub(crate) async fn run(self, app: &App<'_>) -> Result {
-        let kind = if self.no_side_effects { JobKind::TestOnly } else { JobKind::TestAndEnable };
+        let kind = if self.no_side_effects {
+            JobKind::TestOnly
+        } else {
+            JobKind::TestAndEnable
+        };
         let (mailboxes, jobs) = match &self.profile {
             Some(profile) => {
                 let profile = app.profile(profile).await?;
-                let jobs = app.admin.test_profile(&app.principal, profile.id, kind).await?;
+                let jobs = app
+                    .admin
+                    .test_profile(&app.principal, profile.id, kind)
+                    .await?;
                 (app.mailboxes().await?, jobs)
             }
             None => {
                 let mailboxes = app.chosen(&self.mailboxes, false).await?;
-                let jobs = app.admin.test_mailboxes(&app.principal, &ids(&mailboxes), kind).await;
+                let jobs = app
+                    .admin
+                    .test_mailboxes(&app.principal, &ids(&mailboxes), kind)
+                    .await;
                 (mailboxes, jobs)
             }
         };
@@ -56,7 +64,10 @@ pub(crate) async fn wait(app: &App<'_>, mailboxes: &[Mailbox], jobs: BulkOutcome
     let all = jobs.len();
     let (mut documents, mut failures) = (Vec::new(), Vec::new());
     for (id, job) in jobs {
-        let name = mailboxes.iter().find(|m| m.id == id).map_or_else(|| id.to_string(), view::address);
+        let name = mailboxes
+            .iter()
+            .find(|m| m.id == id)
+            .map_or_else(|| id.to_string(), view::address);
         app.output.line(app.output.bold(&name));
         let outcome = match job {
             Ok(job) => watch(app, job).await,
@@ -69,11 +80,14 @@ pub(crate) async fn wait(app: &App<'_>, mailboxes: &[Mailbox], jobs: BulkOutcome
                 if let Some(code) = first_failure(&job) {
                     failures.push(Failure::of(Exit::MailSystem, code));
                 }
-                documents.push(json!({ "mailbox": view::mailbox(&mailbox), "job": view::job(&job) }));
+                documents
+                    .push(json!({ "mailbox": view::mailbox(&mailbox), "job": view::job(&job) }));
             }
             Err(failure) => {
                 app.output.line(format!("  {}", failure.line()));
-                documents.push(json!({ "mailbox": { "id": id.to_string() }, "error": failure.as_json() }));
+                documents.push(
+                    json!({ "mailbox": { "id": id.to_string() }, "error": failure.as_json() }),
+                );
                 failures.push(failure);
             }
         }
@@ -125,7 +139,9 @@ fn verdict(app: &App<'_>, mailbox: &Mailbox, job: &Job) {
     if job.kind == JobKind::TestOnly {
         let text = match first_failure(job) {
             None => app.output.green("would pass; nothing was sent or changed"),
-            Some(code) => app.output.bad(&format!("would fail with {code}; nothing was sent or changed")),
+            Some(code) => app.output.bad(&format!(
+                "would fail with {code}; nothing was sent or changed"
+            )),
         };
         app.output.line(format!("  => {text}"));
         return;
@@ -140,7 +156,12 @@ fn verdict(app: &App<'_>, mailbox: &Mailbox, job: &Job) {
             TestStatus::Success => app.output.green("success"),
             TestStatus::Failure => app.output.bad("failure"),
         };
-        let enabled = if state.enabled { "enabled" } else { "not enabled" };
-        app.output.line(format!("  => {workload}: {status}, {enabled}"));
+        let enabled = if state.enabled {
+            "enabled"
+        } else {
+            "not enabled"
+        };
+        app.output
+            .line(format!("  => {workload}: {status}, {enabled}"));
     }
 }

@@ -39,7 +39,11 @@ impl Line {
 pub(crate) async fn lines(world: &World<'_>) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
     for mailbox in world.app.mailboxes().await? {
-        let counts = world.app.admin.counts(&world.app.principal, Some(mailbox.id)).await?;
+        let counts = world
+            .app
+            .admin
+            .counts(&world.app.principal, Some(mailbox.id))
+            .await?;
         lines.push(Line {
             mailbox: view::address(&mailbox),
             on_server: on_server(world, &mailbox)?,
@@ -81,11 +85,24 @@ pub(crate) fn print(world: &World<'_>, lines: &[Line]) -> bool {
     }
     let matches = lines.iter().all(Line::matches);
     let mut cells = vec!["all".to_owned(), on_server.to_string()];
-    cells.extend(STATES.iter().map(|state| sum.get(state).copied().unwrap_or_default().to_string()));
+    cells.extend(
+        STATES
+            .iter()
+            .map(|state| sum.get(state).copied().unwrap_or_default().to_string()),
+    );
     cells.push(verdict(matches));
     rows.extend(cells.try_into());
     world.output.table(
-        ["Mailbox", "On the server", "Delivered", "Filtered", "Quarantined", "Gone", "Waiting", "Sums"],
+        [
+            "Mailbox",
+            "On the server",
+            "Delivered",
+            "Filtered",
+            "Quarantined",
+            "Gone",
+            "Waiting",
+            "Sums",
+        ],
         rows,
     );
     matches
@@ -97,15 +114,17 @@ fn verdict(matches: bool) -> String {
 
 /// The same for programs.
 pub(crate) fn document(lines: &[Line]) -> Value {
-    json!(lines
-        .iter()
-        .map(|line| json!({
-            "mailbox": line.mailbox,
-            "on_server": line.on_server,
-            "ledger": line.counts,
-            "match": line.matches(),
-        }))
-        .collect::<Vec<_>>())
+    json!(
+        lines
+            .iter()
+            .map(|line| json!({
+                "mailbox": line.mailbox,
+                "on_server": line.on_server,
+                "ledger": line.counts,
+                "match": line.matches(),
+            }))
+            .collect::<Vec<_>>()
+    )
 }
 
 #[cfg(test)]
@@ -113,8 +132,15 @@ mod tests {
     use super::*;
 
     fn line(on_server: u64, counts: &[(&str, u64)]) -> Line {
-        let counts = counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
-        Line { mailbox: "a@b".to_owned(), on_server, counts }
+        let counts = counts
+            .iter()
+            .map(|(name, count)| ((*name).to_owned(), *count))
+            .collect();
+        Line {
+            mailbox: "a@b".to_owned(),
+            on_server,
+            counts,
+        }
     }
 
     #[test]

@@ -35,9 +35,13 @@ struct Message {
 pub(crate) async fn receive(world: &World<'_>, folder: &Path) -> Result<Report> {
     let files = files(folder)?;
     world.chapter("A queue that tracks everything");
-    world.say("A simulated Exchange server, a fresh store, and one mailbox whose filter takes all email.");
+    world.say(
+        "A simulated Exchange server, a fresh store, and one mailbox whose filter takes all email.",
+    );
     world.create_profile(false).await?;
-    let mailbox = world.create_owner(PartyKind::Queue, "Archive", ARCHIVE).await?;
+    let mailbox = world
+        .create_owner(PartyKind::Queue, "Archive", ARCHIVE)
+        .await?;
     let mut edit = MailboxEdit::new();
     edit.filter = Some(TrackingFilter::All);
     let (admin, principal) = (&world.app.admin, &world.app.principal);
@@ -50,7 +54,10 @@ pub(crate) async fn receive(world: &World<'_>, folder: &Path) -> Result<Report> 
 
     world.chapter("Receiving");
     let messages = deliver(world, files);
-    world.say(format!("{} files arrive at {ARCHIVE}, byte by byte as they are.", messages.len()));
+    world.say(format!(
+        "{} files arrive at {ARCHIVE}, byte by byte as they are.",
+        messages.len()
+    ));
     let begun = std::time::Instant::now();
     let mut rounds = 0;
     loop {
@@ -66,7 +73,10 @@ pub(crate) async fn receive(world: &World<'_>, folder: &Path) -> Result<Report> 
         // What failed is tried again after a while: the story's clock does not make us wait for it.
         world.clock.advance(ROUND);
     }
-    world.good(format!("done in {:.1} s and {rounds} rounds", begun.elapsed().as_secs_f64()));
+    world.good(format!(
+        "done in {:.1} s and {rounds} rounds",
+        begun.elapsed().as_secs_f64()
+    ));
 
     world.chapter("What became of each file");
     let entries = entries(world, mailbox.id).await?;
@@ -81,7 +91,10 @@ pub(crate) async fn receive(world: &World<'_>, folder: &Path) -> Result<Report> 
     world.chapter("The account");
     let lines = account::lines(world).await?;
     let sums_match = account::print(world, &lines) && accounted;
-    let words: Vec<_> = sums.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let words: Vec<_> = sums
+        .iter()
+        .map(|(kind, count)| format!("{count} {kind}"))
+        .collect();
     world.show(format!("{} files = {}", messages.len(), words.join(" + ")));
     Ok(Report {
         sums_match,
@@ -99,13 +112,19 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("eml")) && path.is_file() {
+        if path
+            .extension()
+            .is_some_and(|ending| ending.eq_ignore_ascii_case("eml"))
+            && path.is_file()
+        {
             files.push(path);
         }
     }
     if files.is_empty() {
-        return Err(Failure::not_found(format!("there is no .eml file in {}", folder.display()))
-            .hint("Name a folder with messages, one to a file."));
+        return Err(
+            Failure::not_found(format!("there is no .eml file in {}", folder.display()))
+                .hint("Name a folder with messages, one to a file."),
+        );
     }
     files.sort();
     Ok(files)
@@ -115,28 +134,45 @@ fn deliver(world: &World<'_>, files: Vec<PathBuf>) -> Vec<Message> {
     files
         .into_iter()
         .map(|path| {
-            let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-            let item = std::fs::read(&path).map_err(|error| error.to_string()).and_then(|bytes| {
-                let stored = world.deliver(bytes, &[ARCHIVE]);
-                stored.first().copied().ok_or_else(|| "the server did not take it".to_owned())
-            });
+            let name = path
+                .file_name()
+                .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+            let item = std::fs::read(&path)
+                .map_err(|error| error.to_string())
+                .and_then(|bytes| {
+                    let stored = world.deliver(bytes, &[ARCHIVE]);
+                    stored
+                        .first()
+                        .copied()
+                        .ok_or_else(|| "the server did not take it".to_owned())
+                });
             Message { name, item }
         })
         .collect()
 }
 
 /// Every row of the mailbox's ledger, by the message's id on the server.
-async fn entries(world: &World<'_>, mailbox: crate::api::MailboxId) -> Result<BTreeMap<String, LedgerEntry>> {
+async fn entries(
+    world: &World<'_>,
+    mailbox: crate::api::MailboxId,
+) -> Result<BTreeMap<String, LedgerEntry>> {
     let mut filter = LedgerFilter::default();
     filter.mailbox = Some(mailbox);
     let mut entries = BTreeMap::new();
     let mut page = Page::first(1000);
     loop {
-        let rows = world.app.admin.ledger(&world.app.principal, &filter, page).await?;
+        let rows = world
+            .app
+            .admin
+            .ledger(&world.app.principal, &filter, page)
+            .await?;
         if rows.is_empty() {
             return Ok(entries);
         }
-        entries.extend(rows.into_iter().map(|row| (row.remote_id.as_str().to_owned(), row)));
+        entries.extend(
+            rows.into_iter()
+                .map(|row| (row.remote_id.as_str().to_owned(), row)),
+        );
         page = page.next();
     }
 }
@@ -144,7 +180,11 @@ async fn entries(world: &World<'_>, mailbox: crate::api::MailboxId) -> Result<BT
 type ByFile = (Vec<[String; 3]>, Vec<Value>, bool);
 
 /// One row for each file, and whether each has exactly one final state.
-fn by_file(world: &World<'_>, messages: &[Message], entries: &BTreeMap<String, LedgerEntry>) -> Result<ByFile> {
+fn by_file(
+    world: &World<'_>,
+    messages: &[Message],
+    entries: &BTreeMap<String, LedgerEntry>,
+) -> Result<ByFile> {
     let account = world.account(ARCHIVE)?;
     let (mut rows, mut documents, mut accounted) = (Vec::new(), Vec::new(), true);
     for message in messages {
@@ -153,8 +193,16 @@ fn by_file(world: &World<'_>, messages: &[Message], entries: &BTreeMap<String, L
             Ok(item) => match entries.get(&world.exchange.client_id(account, *item)) {
                 Some(entry) => {
                     accounted &= !matches!(entry.state, LedgerState::Pending { .. });
-                    let subject = world.exchange.mail().item(*item).map(|item| item.summary().subject.clone());
-                    (state_words(&entry.state), subject.unwrap_or_default(), Some(entry))
+                    let subject = world
+                        .exchange
+                        .mail()
+                        .item(*item)
+                        .map(|item| item.summary().subject.clone());
+                    (
+                        state_words(&entry.state),
+                        subject.unwrap_or_default(),
+                        Some(entry),
+                    )
                 }
                 None => {
                     accounted = false;
@@ -168,7 +216,11 @@ fn by_file(world: &World<'_>, messages: &[Message], entries: &BTreeMap<String, L
             "state": entry.map(|entry| &entry.state),
             "id": entry.map(|entry| entry.id.to_string()),
         }));
-        rows.push([message.name.clone(), outcome, short(&printable(&subject.replace('\n', " ")), 60)]);
+        rows.push([
+            message.name.clone(),
+            outcome,
+            short(&printable(&subject.replace('\n', " ")), 60),
+        ]);
     }
     Ok((rows, documents, accounted))
 }

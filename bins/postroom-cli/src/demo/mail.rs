@@ -57,7 +57,12 @@ mod tests {
 
     #[test]
     fn empty_headers_are_left_out() {
-        let letter = Letter { from: "a@b", subject: "Hi", text: "one\ntwo", ..Letter::default() };
+        let letter = Letter {
+            from: "a@b",
+            subject: "Hi",
+            text: "one\ntwo",
+            ..Letter::default()
+        };
         let text = String::from_utf8(letter.write()).unwrap();
         assert!(text.starts_with("From: a@b\r\nSubject: Hi\r\nMIME-Version"));
         assert!(text.ends_with("\r\n\r\none\r\ntwo\r\n"));

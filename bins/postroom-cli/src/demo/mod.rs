@@ -44,8 +44,9 @@ impl Demo {
         let folder = match &self.keep {
             Some(folder) => folder.clone(),
             None => {
-                let made = tempfile::tempdir()
-                    .map_err(|error| Failure::file("make a folder in", &std::env::temp_dir(), &error))?;
+                let made = tempfile::tempdir().map_err(|error| {
+                    Failure::file("make a folder in", &std::env::temp_dir(), &error)
+                })?;
                 let path = made.path().to_owned();
                 throw_away = Some(made);
                 path
@@ -67,7 +68,11 @@ impl Demo {
         output.json(&json!({ "demo": report.document }));
         world.stop().await;
         drop(throw_away);
-        if report.sums_match { Ok(()) } else { Err(Failure::said(Exit::Failure)) }
+        if report.sums_match {
+            Ok(())
+        } else {
+            Err(Failure::said(Exit::Failure))
+        }
     }
 }
 
@@ -86,13 +91,22 @@ fn further(world: &World<'_>, keep: Option<&std::path::Path>) {
         None => {
             output.line(output.bold("Look further"));
             output.line("  postroom demo --keep DIR          the same, and the store stays to look around in");
-            output.line("  postroom demo --messages DIR      your own .eml files, by the same path");
+            output
+                .line("  postroom demo --messages DIR      your own .eml files, by the same path");
             output.line("  docs/getting-started.md           the same by hand, step by step");
         }
         Some(folder) => {
             let store = folder.join("postroom.sqlite");
             output.line(output.bold("Look around in the store"));
-            for command in ["email list", "email records", "email list --outgoing", "alert list", "explain ID", "status", "mailbox list"] {
+            for command in [
+                "email list",
+                "email records",
+                "email list --outgoing",
+                "alert list",
+                "explain ID",
+                "status",
+                "mailbox list",
+            ] {
                 output.line(format!("  postroom --store {} {command}", store.display()));
             }
         }

@@ -10,9 +10,10 @@ use postroom_simulator::exchange::{Exchange, ListenOptions, Listening};
 use postroom_simulator::model::{self, Account, AccountId, FolderId, ItemId, WellKnown};
 
 use crate::api::{
-    AdminError, Clock, CredentialEntry, DeploymentKind, EmailAddress, Job, JobKind, KeySource, Mailbox,
-    MailboxOwner, NewMailbox, PartyKind, ProfileDirection, ProfileKind, Secret, ServerProfile,
-    SqliteStorage, StepReport, StorageOptions, SystemClock, Timestamp, create_key_file,
+    AdminError, Clock, CredentialEntry, DeploymentKind, EmailAddress, Job, JobKind, KeySource,
+    Mailbox, MailboxOwner, NewMailbox, PartyKind, ProfileDirection, ProfileKind, Secret,
+    ServerProfile, SqliteStorage, StepReport, StorageOptions, SystemClock, Timestamp,
+    create_key_file,
 };
 use crate::app::{App, new_organization};
 use crate::failure::{Exit, Failure, Result};
@@ -67,7 +68,11 @@ pub(crate) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    pub(crate) async fn create(output: &'a Output, folder: &Path, capture: Option<&Path>) -> Result<Self> {
+    pub(crate) async fn create(
+        output: &'a Output,
+        folder: &Path,
+        capture: Option<&Path>,
+    ) -> Result<Self> {
         let clock = Arc::new(DemoClock::default());
         let mut builder = Exchange::builder().clock(Arc::clone(&clock)).account(
             Account::new(SERVICE)
@@ -79,18 +84,25 @@ impl<'a> World<'a> {
         if let Some(capture) = capture {
             builder = builder.capture(capture);
         }
-        let exchange = builder.build().map_err(|error| Failure::usage(error.to_string()))?;
+        let exchange = builder
+            .build()
+            .map_err(|error| Failure::usage(error.to_string()))?;
         let listening = exchange
             .listen(ListenOptions::https())
             .await
-            .map_err(|error| Failure::of(Exit::Failure, crate::api::Code::Internal).message(error.to_string()))?;
+            .map_err(|error| {
+                Failure::of(Exit::Failure, crate::api::Code::Internal).message(error.to_string())
+            })?;
 
         let store = folder.join("postroom.sqlite");
         let key = folder.join("postroom.key");
         std::fs::create_dir_all(folder).map_err(|error| Failure::file("create", folder, &error))?;
         if store.exists() {
-            return Err(Failure::usage(format!("there is a store in {} already", folder.display()))
-                .hint("Name an empty folder."));
+            return Err(Failure::usage(format!(
+                "there is a store in {} already",
+                folder.display()
+            ))
+            .hint("Name an empty folder."));
         }
         if !key.exists() {
             create_key_file(&key).map_err(AdminError::from)?;
@@ -99,7 +111,13 @@ impl<'a> World<'a> {
         let organization = new_organization("Lamps & Sons", DeploymentKind::OnPremises);
         let storage = SqliteStorage::create(&options, &organization).map_err(AdminError::from)?;
         let app = App::on(output, storage, Arc::<DemoClock>::clone(&clock))?;
-        Ok(Self { output, clock, exchange, app, listening })
+        Ok(Self {
+            output,
+            clock,
+            exchange,
+            app,
+            listening,
+        })
     }
 
     pub(crate) async fn stop(self) {
@@ -119,7 +137,8 @@ impl<'a> World<'a> {
 
     pub(crate) fn say(&self, text: impl AsRef<str>) {
         for line in text.as_ref().lines() {
-            self.output.line(self.output.faint(&format!("  {}", line.trim())));
+            self.output
+                .line(self.output.faint(&format!("  {}", line.trim())));
         }
     }
 
@@ -128,7 +147,8 @@ impl<'a> World<'a> {
     }
 
     pub(crate) fn good(&self, text: impl AsRef<str>) {
-        self.output.line(format!("  {} {}", self.output.green("ok"), text.as_ref()));
+        self.output
+            .line(format!("  {} {}", self.output.green("ok"), text.as_ref()));
     }
 
     // ---- what happens ---------------------------------------------------------------------------
@@ -157,8 +177,15 @@ impl<'a> World<'a> {
     }
 
     /// A user or queue, here and on the server.
-    pub(crate) async fn create_owner(&self, kind: PartyKind, name: &str, address: &str) -> Result<Mailbox> {
-        let account = Account::new(address).login(address, "not used").display_name(name);
+    pub(crate) async fn create_owner(
+        &self,
+        kind: PartyKind,
+        name: &str,
+        address: &str,
+    ) -> Result<Mailbox> {
+        let account = Account::new(address)
+            .login(address, "not used")
+            .display_name(name);
         self.exchange
             .mail()
             .add_account(account)
@@ -170,9 +197,17 @@ impl<'a> World<'a> {
             .create_party(kind, name, std::slice::from_ref(&address), None)
             .await
             .map_err(AdminError::from)?;
-        let owner = if kind == PartyKind::Queue { MailboxOwner::Queue(party) } else { MailboxOwner::User(party) };
+        let owner = if kind == PartyKind::Queue {
+            MailboxOwner::Queue(party)
+        } else {
+            MailboxOwner::User(party)
+        };
         let new = NewMailbox::new(name, owner, Some(address));
-        Ok(self.app.admin.create_mailbox(&self.app.principal, new).await?)
+        Ok(self
+            .app
+            .admin
+            .create_mailbox(&self.app.principal, new)
+            .await?)
     }
 
     /// Test & Enable of one mailbox, run to its end.
@@ -204,10 +239,9 @@ impl<'a> World<'a> {
     // ---- the server's own view ------------------------------------------------------------------
 
     pub(crate) fn account(&self, address: &str) -> Result<AccountId> {
-        self.exchange
-            .mail()
-            .account(address)
-            .ok_or_else(|| Failure::not_found(format!("the simulated server has no mailbox {address}")))
+        self.exchange.mail().account(address).ok_or_else(|| {
+            Failure::not_found(format!("the simulated server has no mailbox {address}"))
+        })
     }
 
     pub(crate) fn inbox(&self, account: AccountId) -> Result<FolderId> {
@@ -219,5 +253,7 @@ impl<'a> World<'a> {
 }
 
 pub(crate) fn parse(address: &str) -> Result<EmailAddress> {
-    address.parse().map_err(|error| Failure::usage(format!("{address}: {error}")))
+    address
+        .parse()
+        .map_err(|error| Failure::usage(format!("{address}: {error}")))
 }

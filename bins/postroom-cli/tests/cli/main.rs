@@ -1,0 +1,13 @@
+//! The built `postroom` binary, driven as people and scripts do.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail by panicking"
+)]
+
+mod bad_input;
+mod demo;
+mod getting_started;
+mod shapes;
+mod support;
