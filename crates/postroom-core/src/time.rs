@@ -91,6 +91,10 @@ impl FromStr for Timestamp {
         if let Ok(time) = text.parse::<jiff::Timestamp>() {
             return Ok(Self(time.as_millisecond()));
         }
+        // A time without a zone would otherwise be read as its date.
+        if text.contains(['T', 't', ' ', ':']) {
+            return Err(ParseTimestampError);
+        }
         let date: jiff::civil::Date = text.parse().map_err(|_err| ParseTimestampError)?;
         date.to_zoned(jiff::tz::TimeZone::UTC)
             .map(|zoned| Self(zoned.timestamp().as_millisecond()))
@@ -129,6 +133,7 @@ mod tests {
             "2026-11-22T11:00:00Z"
         );
         assert!("yesterday".parse::<Timestamp>().is_err());
+        assert!("2026-11-22T12:00:00".parse::<Timestamp>().is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::email::{Direction, EmailHeaders, MessageId};
+use crate::email::{Direction, Email, EmailHeaders, MessageId};
 use crate::id::RecordId;
 use crate::time::Timestamp;
 
@@ -52,8 +52,11 @@ impl fmt::Debug for ContentKey {
 pub enum ContentIdentity {
     /// By Message-ID and Date.
     MessageId(ContentKey),
-    /// By Date, From, recipients and subject: there is no Message-ID.
+    /// By Date, From, recipients and subject: there is no Message-ID. Not enough to join by; see
+    /// [`Self::with_content`].
     Headers(ContentKey),
+    /// By headers, body and attachments: there is no Message-ID.
+    Content(ContentKey),
 }
 
 impl ContentIdentity {
@@ -88,26 +91,48 @@ impl ContentIdentity {
         Self::Headers(hash.finish())
     }
 
-    /// The identity of one copy, named by where it lies on its server.
+    /// The identity once the whole message is known.
     ///
-    /// As [`of`](Self::of), but a message with neither Message-ID nor Date is told apart from every
-    /// other by its place: what is left of its headers may be nothing at all, and joining such
-    /// messages because they came in the same second would lose mail (ADR 0003).
+    /// A Message-ID with its Date is enough. Headers alone are not: a script that writes two
+    /// notifications within a second gives both the same headers, and what is left of a damaged
+    /// message's headers may be nothing at all. Joining those would lose mail, so body and
+    /// attachments count, too (ADR 0003).
     #[must_use]
-    pub fn of_copy(headers: &EmailHeaders, received_at: Timestamp, place: &str) -> Self {
-        if headers.message_id.is_some() || headers.sent_at.is_some() {
-            return Self::of(headers, received_at);
-        }
+    pub fn with_content(self, email: &Email) -> Self {
+        let Self::Headers(key) = self else {
+            return self;
+        };
         let mut hash = Hasher(Sha256::new());
-        hash.field(b"place", place.as_bytes());
-        Self::Headers(hash.finish())
+        hash.field(b"headers", key.as_bytes());
+        for (name, body) in [
+            (b"text".as_slice(), &email.text_body),
+            (b"html", &email.html_body),
+        ] {
+            if let Some(body) = body {
+                hash.field(name, body.trim_end().as_bytes());
+            }
+        }
+        for attachment in &email.attachments {
+            hash.field(b"attachment", attachment.name.as_bytes());
+            hash.field(b"size", &attachment.size.to_be_bytes());
+        }
+        Self::Content(hash.finish())
+    }
+
+    /// Whether it is enough to call two messages the same.
+    #[must_use]
+    pub const fn is_certain(&self) -> bool {
+        match self {
+            Self::MessageId(_) | Self::Content(_) => true,
+            Self::Headers(_) => false,
+        }
     }
 
     /// The key.
     #[must_use]
     pub const fn key(&self) -> ContentKey {
         match self {
-            Self::MessageId(key) | Self::Headers(key) => *key,
+            Self::MessageId(key) | Self::Headers(key) | Self::Content(key) => *key,
         }
     }
 }
@@ -176,17 +201,21 @@ mod tests {
     }
 
     #[test]
-    fn messages_with_next_to_no_headers_are_told_apart_by_their_place() {
-        let bare = EmailHeaders::default();
+    fn without_a_message_id_the_content_decides() {
         let at = Timestamp::from_seconds(100);
-        let copy = |place| ContentIdentity::of_copy(&bare, at, place);
-        assert_ne!(copy("inbox 1"), copy("inbox 2"));
-        assert_eq!(copy("inbox 1"), copy("inbox 1"));
-        let dated = headers(None, 100, "hello");
-        assert_eq!(
-            ContentIdentity::of_copy(&dated, at, "inbox 1"),
-            ContentIdentity::of_copy(&dated, at, "inbox 2"),
-        );
+        let whole = |text: &str| {
+            let mut email = Email::new(headers(None, 100, "Backup done"));
+            email.text_body = Some(text.to_owned());
+            ContentIdentity::of(&email.headers, at).with_content(&email)
+        };
+        assert_ne!(whole("host one"), whole("host two"));
+        assert_eq!(whole("host one"), whole("host one\r\n"));
+        assert!(whole("host one").is_certain());
+        assert!(!ContentIdentity::of(&EmailHeaders::default(), at).is_certain());
+        let mut named = Email::new(headers(Some("<1@x>"), 100, "hello"));
+        let identity = ContentIdentity::of(&named.headers, at);
+        named.text_body = Some("with a list's footer".to_owned());
+        assert_eq!(identity.with_content(&named), identity);
     }
 
     #[test]

@@ -9,6 +9,9 @@ use crate::email::{ContentIdentity, Direction, EmailHeaders, KnownEmail};
 /// - An email of our own, met again in somebody's mailbox, is recognised by its Message-ID alone:
 ///   we make those, they do not repeat, and servers rewrite the Date.
 ///
+/// A message without a Message-ID is not recognised by its headers: its content has to be read
+/// first (see [`ContentIdentity::with_content`]), and then its key does it.
+///
 /// A received one comes first: where an email between two users is on record twice, a further copy
 /// is a copy of the received one. The lowest id decides between equals.
 #[must_use]
@@ -17,6 +20,9 @@ pub fn join_target<'a>(
     headers: &EmailHeaders,
     known: &'a [KnownEmail],
 ) -> Option<&'a KnownEmail> {
+    if !identity.is_certain() {
+        return None;
+    }
     let key = identity.key();
     let received = known
         .iter()

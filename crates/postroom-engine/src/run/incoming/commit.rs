@@ -29,12 +29,13 @@ pub(super) async fn commit(
     let mut limits = ParseLimits::default();
     limits.message_bytes_max = settings.message_bytes_max;
     let mut parsed = Vec::with_capacity(batch.tracked.len());
-    for tracked in std::mem::take(&mut batch.tracked) {
+    for mut tracked in std::mem::take(&mut batch.tracked) {
         match postroom_mime::parse(&tracked.raw, &limits) {
             Ok(mut email) => {
                 email.defects.extend(tracked.defects.iter().cloned());
                 email.defects.sort();
                 email.defects.dedup();
+                tracked.identity = tracked.identity.with_content(&email);
                 parsed.push((tracked, email));
             }
             Err(error) => batch.failed.push(FailedItem {

@@ -117,9 +117,7 @@ async fn read_headers(
         for (entry, answer) in entries.into_iter().zip(answers) {
             match answer {
                 Ok(headers) => {
-                    let place = format!("{} {}", entry.mailbox, entry.remote_id.as_str());
-                    let identity =
-                        ContentIdentity::of_copy(&headers.headers, headers.received_at, &place);
+                    let identity = ContentIdentity::of(&headers.headers, headers.received_at);
                     met.push(Met {
                         entry,
                         headers,
