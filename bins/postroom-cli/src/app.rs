@@ -265,10 +265,10 @@ impl<'a> App<'a> {
             }
         }
         let all = rows.len();
-        if all == 1 {
-            if let Some(failure) = failures.pop() {
-                return Err(failure);
-            }
+        if all == 1
+            && let Some(failure) = failures.pop()
+        {
+            return Err(failure);
         }
         self.output.table(["Mailbox", "Outcome"], rows);
         self.output

@@ -128,12 +128,9 @@ impl Output {
 
     fn write(&self, text: &str) {
         let mut out = io::stdout().lock();
-        if let Err(error) =
-            writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush())
-        {
-            if error.kind() != io::ErrorKind::BrokenPipe {
-                self.broken.store(true, Ordering::Relaxed);
-            }
+        let written = writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush());
+        if written.is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe) {
+            self.broken.store(true, Ordering::Relaxed);
         }
     }
 

@@ -1,24 +1,25 @@
 //! `email`.
 
-use std::io::{Read as _, Write as _};
-use std::path::PathBuf;
+mod list;
+mod send;
 
-use clap::{Args, Subcommand, ValueEnum};
-use serde_json::{Value, json};
+use std::io::Write as _;
+
+use clap::{Subcommand, ValueEnum};
+use serde_json::json;
 
 use crate::api::{
-    AdminError, EmailAddress, EmailFilter, EmailView, ErrorKind, LedgerEntry, LedgerFilter,
-    LedgerId, LedgerState, NamedAddress, NewEmail, OutboxEntry, OutboxFilter, OutboxId,
-    OutboxState, OutgoingAttachment, OutgoingDecision, Page, Participation, RawMessage, RecordId,
+    AdminError, EmailFilter, EmailView, ErrorKind, LedgerId, OutboxId, OutgoingDecision, Page,
+    Participation, RawMessage, RecordId,
 };
 use crate::app::App;
 use crate::failure::{Failure, Result};
 use crate::output::{printable, short};
 use crate::view;
+use list::{List, incoming_json, outgoing_json};
+use send::Send;
 
-/// Largest file that is attached: what Exchange takes at most by default, and no more than a memory
-/// can hold.
-const FILE_BYTES_MAX: u64 = 150 * 1024 * 1024;
+pub(crate) use list::state_words;
 
 /// Email.
 #[derive(Debug, Subcommand)]
@@ -57,62 +58,6 @@ pub(crate) enum Email {
         #[arg(required = true)]
         ids: Vec<LedgerId>,
     },
-}
-
-/// Which messages to list.
-#[derive(Args, Debug)]
-pub(crate) struct List {
-    /// What was to be sent.
-    #[arg(long)]
-    outgoing: bool,
-    /// Only of one mailbox, by address, name or id.
-    #[arg(long)]
-    mailbox: Option<String>,
-    /// Only in one state: pending, delivered, filtered, quarantined, gone; or of outgoing email
-    /// pending_send, sending, sent, failed, unknown.
-    #[arg(long)]
-    state: Option<String>,
-    /// At most so many.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    limit: u32,
-    /// Only the ids, one a line, newest first.
-    #[arg(long)]
-    ids: bool,
-}
-
-/// An email to be written.
-#[derive(Args, Debug)]
-pub(crate) struct Send {
-    /// The mailbox that sends it, by address, name or id.
-    #[arg(long)]
-    from: String,
-    /// Recipients.
-    #[arg(long, required = true, num_args = 1..)]
-    to: Vec<EmailAddress>,
-    /// Copies.
-    #[arg(long, num_args = 1..)]
-    cc: Vec<EmailAddress>,
-    /// Blind copies.
-    #[arg(long, num_args = 1..)]
-    bcc: Vec<EmailAddress>,
-    /// The subject; the tracking token is added by the engine.
-    #[arg(long, default_value = "")]
-    subject: String,
-    /// The text.
-    #[arg(long, conflicts_with = "text_file")]
-    text: Option<String>,
-    /// The text, from a file; `-` is standard input.
-    #[arg(long, value_name = "FILE")]
-    text_file: Option<PathBuf>,
-    /// Files to attach.
-    #[arg(long, value_name = "FILE")]
-    attach: Vec<PathBuf>,
-    /// The email on record that it answers.
-    #[arg(long, value_name = "RECORD")]
-    reply_to: Option<RecordId>,
-    /// The record that it regards.
-    #[arg(long, value_name = "RECORD")]
-    regarding: Option<RecordId>,
 }
 
 /// What was found out about an outgoing email.
@@ -162,179 +107,6 @@ impl Email {
             }
         }
     }
-}
-
-/// The stored name of a state that was typed.
-fn state_named(text: Option<&str>, known: &[&'static str]) -> Result<Option<&'static str>> {
-    let Some(text) = text else { return Ok(None) };
-    let wanted = text.replace([' ', '-'], "_");
-    known
-        .iter()
-        .find(|name| **name == wanted)
-        .map(|name| Some(*name))
-        .ok_or_else(|| {
-            Failure::usage(format!("there is no state {text}"))
-                .hint(format!("The states are {}.", known.join(", ")))
-        })
-}
-
-impl List {
-    async fn incoming(self, app: &App<'_>) -> Result {
-        let mut filter = LedgerFilter::default();
-        filter.state = state_named(
-            self.state.as_deref(),
-            &["pending", "delivered", "filtered", "quarantined", "gone"],
-        )?;
-        if let Some(mailbox) = &self.mailbox {
-            filter.mailbox = Some(app.mailbox(mailbox).await?.id);
-        }
-        let entries = app
-            .admin
-            .ledger(&app.principal, &filter, Page::first(self.limit))
-            .await?;
-        if self.ids && !app.output.is_json() {
-            entries
-                .iter()
-                .for_each(|entry| app.output.line(entry.id.to_string()));
-            return Ok(());
-        }
-        let mailboxes = app.mailboxes().await?;
-        let (mut rows, mut documents) = (Vec::new(), Vec::new());
-        for entry in &entries {
-            let subject = subject_of(app, entry).await?;
-            let mailbox = mailboxes.iter().find(|m| m.id == entry.mailbox);
-            rows.push([
-                entry.received_at.map_or_else(String::new, view::clock),
-                mailbox.map_or_else(String::new, view::address),
-                state_words(&entry.state),
-                short(subject.as_deref().unwrap_or_default(), 60),
-                entry.id.to_string(),
-            ]);
-            documents.push(incoming_json(entry, subject.as_deref()));
-        }
-        app.output
-            .table(["Received", "Mailbox", "State", "Subject", "Id"], rows);
-        app.output.json(&json!({ "emails": documents }));
-        Ok(())
-    }
-
-    async fn outgoing(self, app: &App<'_>) -> Result {
-        let mut filter = OutboxFilter::default();
-        filter.state = state_named(
-            self.state.as_deref(),
-            &["pending_send", "sending", "sent", "failed", "unknown"],
-        )?;
-        if let Some(mailbox) = &self.mailbox {
-            filter.mailbox = Some(app.mailbox(mailbox).await?.id);
-        }
-        let entries = app
-            .admin
-            .outbox(&app.principal, &filter, Page::first(self.limit))
-            .await?;
-        if self.ids && !app.output.is_json() {
-            entries
-                .iter()
-                .for_each(|entry| app.output.line(entry.id.to_string()));
-            return Ok(());
-        }
-        let mailboxes = app.mailboxes().await?;
-        app.output.table(
-            ["Written", "From", "To", "State", "Token", "Id"],
-            entries.iter().map(|entry| {
-                let mailbox = mailboxes.iter().find(|m| m.id == entry.mailbox);
-                [
-                    view::clock(entry.created_at),
-                    mailbox.map_or_else(String::new, view::address),
-                    entry
-                        .recipients
-                        .iter()
-                        .map(EmailAddress::as_str)
-                        .collect::<Vec<_>>()
-                        .join(", "),
-                    outbox_words(entry),
-                    entry
-                        .token
-                        .as_ref()
-                        .map_or_else(String::new, ToString::to_string),
-                    entry.id.to_string(),
-                ]
-            }),
-        );
-        let documents: Vec<_> = entries.iter().map(outgoing_json).collect();
-        app.output.json(&json!({ "emails": documents }));
-        Ok(())
-    }
-}
-
-/// The subject of a message that is on record. Others keep theirs to themselves.
-async fn subject_of(app: &App<'_>, entry: &LedgerEntry) -> Result<Option<String>> {
-    let LedgerState::Delivered { record, .. } = &entry.state else {
-        return Ok(None);
-    };
-    let email = app.crm().email(*record).await.map_err(AdminError::from)?;
-    Ok(email.map(|email| email.summary.subject_with_token()))
-}
-
-/// The state of a message with its reason, for people.
-pub(crate) fn state_words(state: &LedgerState) -> String {
-    match state {
-        LedgerState::Pending { last: None, .. } => "pending".to_owned(),
-        LedgerState::Pending {
-            last: Some(code),
-            attempts,
-            ..
-        } => format!("pending, {attempts} attempts: {code}"),
-        LedgerState::Delivered { created: true, .. } => "delivered".to_owned(),
-        LedgerState::Delivered { created: false, .. } => "joined".to_owned(),
-        LedgerState::Filtered { reason } => format!("filtered: {}", view::words(reason)),
-        LedgerState::Quarantined { code, .. } => format!("quarantined: {code}"),
-        LedgerState::Gone { evidence } => format!("gone: {}", view::words(evidence)),
-    }
-}
-
-fn outbox_words(entry: &OutboxEntry) -> String {
-    let name = entry.state.name().replace('_', " ");
-    match &entry.state {
-        OutboxState::Failed { code } | OutboxState::Unknown { code, .. } => {
-            format!("{name}: {code}")
-        }
-        OutboxState::PendingSend {
-            last: Some(code),
-            attempts,
-            ..
-        } => format!("{name}, {attempts} attempts: {code}"),
-        OutboxState::PendingSend { .. }
-        | OutboxState::Sending { .. }
-        | OutboxState::Sent { .. } => name,
-    }
-}
-
-/// A message that was met in a mailbox, for programs.
-pub(crate) fn incoming_json(entry: &LedgerEntry, subject: Option<&str>) -> Value {
-    json!({
-        "id": entry.id.to_string(),
-        "mailbox": entry.mailbox.to_string(),
-        "remote_id": entry.remote_id.as_str(),
-        "received_at": view::time(entry.received_at),
-        "size": entry.size,
-        "subject": subject,
-        "state": entry.state.name(),
-        "state_detail": entry.state,
-    })
-}
-
-fn outgoing_json(entry: &OutboxEntry) -> Value {
-    json!({
-        "id": entry.id.to_string(),
-        "mailbox": entry.mailbox.to_string(),
-        "record": entry.record.map(|id| id.to_string()),
-        "message_id": entry.message_id.as_str(),
-        "token": entry.token.as_ref().map(ToString::to_string),
-        "recipients": entry.recipients.iter().map(EmailAddress::as_str).collect::<Vec<_>>(),
-        "created_at": entry.created_at.to_string(),
-        "state": entry.state.name(),
-        "state_detail": entry.state,
-    })
 }
 
 async fn records(app: &App<'_>, limit: u32) -> Result {
@@ -475,82 +247,6 @@ const fn role(participation: Participation) -> &'static str {
     }
 }
 
-impl Send {
-    async fn run(self, app: &App<'_>) -> Result {
-        let mailbox = app.mailbox(&self.from).await?;
-        let (Some(sender), Some(address)) = (mailbox.owner.party(), mailbox.address.clone()) else {
-            return Err(Failure::usage(format!(
-                "{} cannot send: it is a forward mailbox or has no address",
-                self.from
-            )));
-        };
-        let named =
-            |addresses: Vec<EmailAddress>| addresses.into_iter().map(NamedAddress::from).collect();
-        let from = NamedAddress::new(mailbox.name.clone(), address);
-        let mut email = NewEmail::new(sender, from, self.subject);
-        email.to = named(self.to);
-        email.cc = named(self.cc);
-        email.bcc = named(self.bcc);
-        email.text = match self.text_file {
-            Some(path) => Some(text_of(&path)?),
-            None => Some(self.text.unwrap_or_default()),
-        };
-        for path in &self.attach {
-            email.attachments.push(attachment(path)?);
-        }
-        email.in_reply_to = self.reply_to;
-        email.regarding = self.regarding;
-        let record = app
-            .crm()
-            .send_email(&email, app.now())
-            .await
-            .map_err(AdminError::from)?;
-        app.output.line(format!("{record} is pending send"));
-        app.output
-            .note("A running engine sends it within a second; otherwise: postroom sync");
-        app.output.json(&json!({ "record": record.to_string() }));
-        Ok(())
-    }
-}
-
-fn text_of(path: &std::path::Path) -> Result<String> {
-    let mut text = String::new();
-    let read = if path == std::path::Path::new("-") {
-        std::io::stdin()
-            .lock()
-            .take(FILE_BYTES_MAX)
-            .read_to_string(&mut text)
-    } else {
-        std::fs::File::open(path)
-            .and_then(|file| file.take(FILE_BYTES_MAX).read_to_string(&mut text))
-    };
-    read.map_err(|error| Failure::file("read", path, &error))?;
-    Ok(text)
-}
-
-fn attachment(path: &std::path::Path) -> Result<OutgoingAttachment> {
-    let failed = |error| Failure::file("read", path, &error);
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
-        .map_err(failed)?;
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > FILE_BYTES_MAX {
-        return Err(Failure::usage(format!(
-            "{} is larger than {FILE_BYTES_MAX} bytes",
-            path.display()
-        )));
-    }
-    let name = path.file_name().map_or_else(
-        || "file".to_owned(),
-        |name| name.to_string_lossy().into_owned(),
-    );
-    Ok(OutgoingAttachment::new(
-        name,
-        "application/octet-stream",
-        RawMessage::from_bytes(bytes),
-    ))
-}
-
 async fn raw(app: &App<'_>, id: &str) -> Result {
     let raw = find_raw(app, id).await?.ok_or_else(|| {
         Failure::not_found(format!("no raw form is kept of {id}"))
@@ -568,10 +264,10 @@ async fn raw(app: &App<'_>, id: &str) -> Result {
 }
 
 async fn find_raw(app: &App<'_>, id: &str) -> Result<Option<RawMessage>> {
-    if let Ok(record) = id.parse::<RecordId>() {
-        if let Some(raw) = app.crm().raw(record).await.map_err(AdminError::from)? {
-            return Ok(Some(raw));
-        }
+    if let Ok(record) = id.parse::<RecordId>()
+        && let Some(raw) = app.crm().raw(record).await.map_err(AdminError::from)?
+    {
+        return Ok(Some(raw));
     }
     if let Ok(row) = id.parse::<LedgerId>() {
         match app.admin.quarantined_raw(&app.principal, row).await {

@@ -11,7 +11,6 @@ use crate::failure::{Failure, Result};
 pub(crate) struct Run {}
 
 impl Run {
-    #[expect(clippy::unused_self, reason = "all commands take the same shape")]
     pub(crate) async fn run(self, app: &App<'_>) -> Result {
         let handle = app.engine().start();
         app.output.progress("the engine runs; Ctrl-C stops it");

@@ -46,7 +46,7 @@ fn shell(folder: &Folder, commands: &str) -> Command {
 }
 
 /// A command in a terminal of its own, until it says that it is ready.
-async fn terminal(
+fn terminal(
     folder: &Folder,
     commands: &str,
 ) -> (
@@ -94,7 +94,7 @@ async fn the_commands_of_the_guide_do_what_it_says() {
             // Whoever runs this test has done it.
             Some("build") => {}
             Some("terminal: simulator") => {
-                let (child, mut out, err) = terminal(&folder, &block.commands).await;
+                let (child, mut out, err) = terminal(&folder, &block.commands);
                 // It announces itself once everything in its folder is written.
                 let url = tokio::time::timeout(TIME_MAX, out.next_line())
                     .await
@@ -105,7 +105,7 @@ async fn the_commands_of_the_guide_do_what_it_says() {
                 simulator = Some((child, out, err));
             }
             Some("terminal: engine") => {
-                let (child, _out, mut err) = terminal(&folder, &block.commands).await;
+                let (child, _out, mut err) = terminal(&folder, &block.commands);
                 let line = tokio::time::timeout(TIME_MAX, err.next_line())
                     .await
                     .unwrap()
