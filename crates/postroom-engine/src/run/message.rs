@@ -4,7 +4,8 @@ use postroom_core::email::{EmailHeaders, MessageId};
 use postroom_core::outbox::{OutboxEntry, SubmissionKey};
 use postroom_core::tracking::{TrackingToken, append_to_subject};
 use postroom_core::{
-    Code, EmailAddress, MailboxId, NamedAddress, Organization, OutboxId, RawMessage, Timestamp,
+    Code, EmailAddress, Mailbox, MailboxId, NamedAddress, Organization, OutboxId, RawMessage,
+    Timestamp,
 };
 use postroom_mime::{OutgoingAttachment, compose, compose_to};
 use postroom_provider::Spool;
@@ -158,22 +159,35 @@ fn spooled(spool: &Spool, email: &postroom_mime::OutgoingEmail) -> Result<RawMes
 /// Composes the test message of a mailbox to itself; its text names the mailbox's owner.
 pub(crate) fn test_message(
     id: OutboxId,
-    mailbox: MailboxId,
-    mailbox_name: &str,
+    mailbox: &Mailbox,
     address: &EmailAddress,
     organization: &str,
     now: Timestamp,
 ) -> Result<Composed> {
-    let message_id = message_id(id, address)?;
-    let from = NamedAddress::new(mailbox_name, address.clone());
+    let name = &mailbox.name;
+    let text = format!(
+        "This message tests the outgoing email configuration of {name} in {organization}.\r\n\
+         It was sent by Test & Enable; nothing needs to be done about it.\r\n"
+    );
     let subject = "Test message of your mailbox";
+    own_message(id, mailbox, (address, address), subject, text, now)
+}
+
+/// Composes a message of Postroom itself, from a mailbox's address to another.
+pub(crate) fn own_message(
+    id: OutboxId,
+    mailbox: &Mailbox,
+    (from, to): (&EmailAddress, &EmailAddress),
+    subject: &str,
+    text: String,
+    now: Timestamp,
+) -> Result<Composed> {
+    let message_id = message_id(id, from)?;
+    let from = NamedAddress::new(&mailbox.name, from.clone());
     let mut email =
         postroom_mime::OutgoingEmail::new(from.clone(), subject, message_id.clone(), now);
-    email.to = vec![from.clone()];
-    email.text = Some(format!(
-        "This message tests the outgoing email configuration of {mailbox_name} in {organization}.\r\n\
-         It was sent by Test & Enable; nothing needs to be done about it.\r\n"
-    ));
+    email.to = vec![to.clone().into()];
+    email.text = Some(text);
     email
         .extra_headers
         .push(("Auto-Submitted".to_owned(), "auto-generated".to_owned()));
@@ -182,8 +196,8 @@ pub(crate) fn test_message(
     })?;
     let raw = RawMessage::from_bytes(bytes);
     let key = submission_key(id);
-    let mut entry = OutboxEntry::pending(id, mailbox, message_id, key, from, now);
-    entry.recipients = vec![address.clone()];
+    let mut entry = OutboxEntry::pending(id, mailbox.id, message_id, key, from, now);
+    entry.recipients = vec![to.clone()];
     entry.size = raw.len();
     Ok(Composed {
         entry,
@@ -216,9 +230,10 @@ mod tests {
     fn the_test_message_names_the_mailbox() {
         let id = OutboxId::from_random([7; 16]);
         let address: EmailAddress = "desk@example.org".parse().unwrap();
-        let mailbox = MailboxId::from_random([1; 16]);
+        let owner = postroom_core::mailbox::MailboxOwner::Forward;
+        let mailbox = Mailbox::new(MailboxId::from_random([1; 16]), "Sales Desk", owner, None);
         let now = Timestamp::from_seconds(1_700_000_000);
-        let composed = test_message(id, mailbox, "Sales Desk", &address, "Contoso", now).unwrap();
+        let composed = test_message(id, &mailbox, &address, "Contoso", now).unwrap();
         let email = postroom_mime::parse(&composed.raw, &Default::default()).unwrap();
         assert!(email.text_body.unwrap().contains("Sales Desk"));
         assert_eq!(email.headers.to[0].address, address);

@@ -4,14 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use postroom_core::alert::Subject;
+use postroom_core::approval::{Purpose, gate};
 use postroom_core::catalogue::Level;
 use postroom_core::health::{Health, profile_outage};
-use postroom_core::{Code, ProfileId, Workload};
-use postroom_store::{MailboxFilter, Page};
+use postroom_core::{Code, EmailAddress, OutboxId, ProfileId, Workload};
+use postroom_store::{AlertFilter, MailboxFilter, NewOutgoing, Page};
 
 use crate::error::Result;
 use crate::run::alerts::detail;
 use crate::run::cycle::Cycle;
+use crate::run::message::own_message;
+
+/// At most so many mailboxes are considered for sending the owner's email.
+const SENDERS_TRIED_MAX: usize = 20;
 
 /// A workload that failed within this time counts towards an outage of its profile. Source: seed 000.
 const OUTAGE_WINDOW: Duration = Duration::from_secs(60 * 60);
@@ -85,12 +91,18 @@ pub(super) async fn profile_fails(cycle: &Cycle<'_>, code: Code) -> Result<()> {
     if mailboxes < 2 || !profile_outage(mailboxes, failing) {
         return Ok(());
     }
+    let environment = cycle.environment;
+    let mut filter = AlertFilter::default();
+    filter.subject = Some(Subject::Profile(cycle.profile.id));
+    let open = environment.store.alerts(&filter, Page::first(1000)).await?;
+    let known = open
+        .iter()
+        .any(|alert| alert.incident.code == Code::ProfileFailing);
     let mut details = detail("cause", code.as_str());
     details.insert("mailboxes".to_owned(), mailboxes.to_string());
     details.insert("failing".to_owned(), failing.to_string());
     let settings = &cycle.loaded.organization.settings.alerts;
-    cycle
-        .environment
+    environment
         .raise(
             Code::ProfileFailing,
             Level::Error,
@@ -98,7 +110,67 @@ pub(super) async fn profile_fails(cycle: &Cycle<'_>, code: Code) -> Result<()> {
             details,
             settings,
         )
-        .await
+        .await?;
+    match &cycle.profile.owner_address {
+        Some(owner) if cycle.profile.email_alert_to_owner && !known => {
+            let counts = format!("{failing} of {mailboxes} mailboxes fail");
+            email_owner(cycle, owner, code, &counts).await
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Emails the profile's owner from a mailbox that still sends; where none does, the alert is all
+/// there is. Source: seed 000.
+async fn email_owner(
+    cycle: &Cycle<'_>,
+    owner: &EmailAddress,
+    code: Code,
+    counts: &str,
+) -> Result<()> {
+    let environment = cycle.environment;
+    let mut filter = MailboxFilter::default();
+    filter.active = Some(true);
+    let mut mailboxes = environment
+        .store
+        .mailboxes(&filter, Page::first(1000))
+        .await?;
+    mailboxes
+        .retain(|mailbox| mailbox.outgoing.enabled && mailbox.outgoing.health == Health::Healthy);
+    mailboxes.sort_by_key(|mailbox| {
+        let reads = mailbox.incoming.health == Health::Healthy;
+        (mailbox.profile == Some(cycle.profile.id), !reads)
+    });
+    for mailbox in mailboxes.into_iter().take(SENDERS_TRIED_MAX) {
+        let loaded = environment.load(mailbox.id).await?;
+        let open = gate(
+            &loaded.organization,
+            &loaded.mailbox,
+            loaded.profile.as_ref(),
+            Workload::Outgoing,
+            Purpose::Process,
+        );
+        let (Ok(()), Some(from)) = (open, &mailbox.address) else {
+            continue;
+        };
+        let spec = code.spec();
+        let text = format!(
+            "Profile {}: {counts}.\r\n\r\nThe last failure: {}\r\nWhat to do: {}\r\n",
+            cycle.profile.name, spec.summary, spec.remedy
+        );
+        let subject = format!("Mailboxes of the profile {} fail", cycle.profile.name);
+        let id = OutboxId::from_random(environment.bytes16());
+        let now = environment.now();
+        let composed = own_message(id, &mailbox, (from, owner), &subject, text, now)?;
+        let new = NewOutgoing::new(composed.entry, composed.raw, None);
+        environment.store.enqueue_outgoing(&[new], None).await?;
+        environment
+            .store
+            .set_due(mailbox.id, Workload::Outgoing, now)
+            .await?;
+        break;
+    }
+    Ok(())
 }
 
 /// Closes that alert once it is over.

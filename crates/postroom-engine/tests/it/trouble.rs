@@ -268,17 +268,31 @@ async fn a_batch_whose_answer_breaks_off_is_tried_one_by_one() {
 async fn more_than_half_of_a_profile_failing_is_one_alert_for_its_owner() {
     let world = World::ready().await;
     let refusal = FaultEffect::Refuse(ErrorKind::Unauthenticated, Code::CredentialsRejected);
-    world
-        .server
-        .arm(MemoryFault::new(refusal.clone()).for_account(ADA));
+    let (admin, operator) = (world.admin(), &world.operator);
+    let mut profile = admin.profile(operator, world.profile).await.unwrap();
+    profile.email_alert_to_owner = true;
+    profile.owner_address = Some("admin@elsewhere.example".parse().unwrap());
+    admin.update_profile(operator, &profile).await.unwrap();
+    world.server.arm(
+        MemoryFault::new(refusal.clone())
+            .on("mail.changes")
+            .for_account(ADA),
+    );
     world.pass(LATER).await;
     let codes = world.alert_codes().await;
     assert!(
         !codes.contains(&Code::ProfileFailing),
         "one of two is not more than half"
     );
-    world.server.arm(MemoryFault::new(refusal));
+    // Neither can be read any more, but both still send.
+    world.server.arm(
+        MemoryFault::new(refusal)
+            .on("mail.changes")
+            .for_account(DESK),
+    );
     world.pass(LATER).await;
+    world.pass(LATER).await;
+    assert_eq!(world.seen_outside("Mailboxes of the profile Main fail"), 1);
     let alerts = world.open_alerts().await;
     let failing: Vec<_> = alerts
         .iter()
