@@ -9,4 +9,7 @@ mod documents {
 
     #[doc = include_str!("../../docs/concepts.md")]
     struct Concepts;
+
+    #[doc = include_str!("../../docs/guides/embed.md")]
+    struct Embed;
 }
