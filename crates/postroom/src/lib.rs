@@ -3,22 +3,26 @@
 //! This crate is the paved path: it wires the engine, the Exchange adapter and the embedded store,
 //! and re-exports what an embedding program needs.
 //!
-//! ```no_run
+//! ```
+//! use postroom::Postroom;
 //! use postroom::core::organization::{Deployment, DeploymentKind};
 //! use postroom::core::principal::Principal;
 //! use postroom::sqlite::{KeySource, StorageOptions, create_key_file};
-//! use postroom::Postroom;
 //!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! create_key_file("postroom.key".as_ref())?;
-//! let options = StorageOptions::new("postroom.sqlite").with_key(KeySource::File("postroom.key".into()));
-//! let postroom = Postroom::create(&options, "Contoso", Deployment::new(DeploymentKind::OnPremises))?;
-//! let engine = postroom.engine().start();
-//! let operator = Principal::operator("setup");
-//! println!("{} profiles", engine.admin().profiles(&operator).await?.len());
-//! engine.stop().await?;
-//! # Ok(())
-//! # }
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let folder = tempfile::tempdir()?;
+//!     let key = folder.path().join("postroom.key");
+//!     create_key_file(&key)?;
+//!     let options = StorageOptions::new(folder.path()).with_key(KeySource::File(key));
+//!     let deployment = Deployment::new(DeploymentKind::OnPremises);
+//!     let postroom = Postroom::create(&options, "Contoso", deployment)?;
+//!     let engine = postroom.engine().start();
+//!     let operator = Principal::operator("setup");
+//!     assert!(engine.admin().profiles(&operator).await?.is_empty());
+//!     engine.stop().await?;
+//!     Ok(())
+//! }
 //! ```
 //!
 //! | Module | What it holds |

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::Args;
 use serde_json::json;
 
-use crate::api::{Counts, ErrorKind};
+use crate::api::{AlertFilter, Code, Counts, ErrorKind, Level, Page};
 use crate::app::App;
 use crate::command::mailbox::ids;
 use crate::failure::{Exit, Failure, Result};
@@ -71,18 +71,13 @@ impl Sync {
             0 => Ok(()),
             _ if app.output.is_json() => Err(Failure::said(partly(failed, cycles))),
             _ => {
-                let open = admin
-                    .alerts(
-                        principal,
-                        &crate::api::AlertFilter::default(),
-                        crate::api::Page::first(1),
-                    )
-                    .await?;
-                let failure = match open.first() {
-                    Some(alert) => Failure::of(partly(failed, cycles), alert.incident.code)
-                        .message(alert.text.clone()),
-                    None => Failure::of(partly(failed, cycles), crate::api::Code::Internal),
-                };
+                let mut trouble = AlertFilter::default();
+                trouble.level_min = Some(Level::Warning);
+                let open = admin.alerts(principal, &trouble, Page::first(1)).await?;
+                let code = open
+                    .first()
+                    .map_or(Code::Internal, |alert| alert.incident.code);
+                let failure = Failure::of(partly(failed, cycles), code);
                 Err(failure
                     .message(format!("{failed} of {cycles} cycles failed"))
                     .hint("postroom alert list says why; postroom status says when it goes on."))
