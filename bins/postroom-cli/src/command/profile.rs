@@ -108,7 +108,7 @@ pub(crate) enum Authentication {
 /// What can be set of a profile.
 #[derive(Args, Debug)]
 pub(crate) struct Fields {
-    /// Where the server is, such as https://mail.example.org/EWS/Exchange.asmx.
+    /// Where the server is: its URL, which for Exchange ends in /EWS/Exchange.asmx.
     #[arg(long)]
     url: Option<String>,
     /// The account that opens the mailboxes; its password is asked for.
