@@ -23,6 +23,7 @@ pub mod approval;
 pub mod audit;
 pub mod catalogue;
 pub mod email;
+pub mod failure;
 pub mod health;
 pub mod id;
 pub mod job;

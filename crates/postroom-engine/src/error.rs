@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use postroom_core::Code;
+use postroom_core::failure::Failure;
 use postroom_core::profile::FieldError;
 use postroom_provider::ProviderError;
 use postroom_store::StoreError;
@@ -54,10 +55,7 @@ pub struct EngineError(Box<Inner>);
 
 struct Inner {
     kind: ErrorKind,
-    code: Code,
-    operation: &'static str,
-    context: BTreeMap<&'static str, String>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    failure: Failure,
 }
 
 impl EngineError {
@@ -66,10 +64,7 @@ impl EngineError {
     pub fn new(kind: ErrorKind, code: Code, operation: &'static str) -> Self {
         Self(Box::new(Inner {
             kind,
-            code,
-            operation,
-            context: BTreeMap::new(),
-            source: None,
+            failure: Failure::new(code, operation),
         }))
     }
 
@@ -95,20 +90,20 @@ impl EngineError {
     /// Adds a fact; cut at 500 characters, control characters replaced.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
-        let value = value
-            .to_string()
-            .chars()
-            .take(500)
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
-        self.0.context.insert(name, value);
+        self.0.failure.add(name, value);
         self
+    }
+
+    fn with_facts(self, facts: &BTreeMap<&'static str, String>) -> Self {
+        facts
+            .iter()
+            .fold(self, |error, (name, value)| error.with(name, value))
     }
 
     /// Sets the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.failure.caused_by(source);
         self
     }
 
@@ -121,35 +116,31 @@ impl EngineError {
     /// The condition in the catalogue.
     #[must_use]
     pub const fn code(&self) -> Code {
-        self.0.code
+        self.0.failure.code()
     }
 
     /// What to do about it, from the catalogue.
     #[must_use]
     pub const fn remedy(&self) -> &'static str {
-        self.0.code.spec().remedy
+        self.0.failure.code().spec().remedy
     }
 
     /// The operation that failed.
     #[must_use]
     pub const fn operation(&self) -> &'static str {
-        self.0.operation
+        self.0.failure.operation()
     }
 
     /// The facts, by name.
     #[must_use]
     pub const fn context(&self) -> &BTreeMap<&'static str, String> {
-        &self.0.context
+        self.0.failure.facts()
     }
 }
 
 impl fmt::Display for EngineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} failed: {}", self.0.operation, self.0.code)?;
-        for (name, value) in &self.0.context {
-            write!(f, ", {name}: {value}")?;
-        }
-        Ok(())
+        self.0.failure.fmt(f)
     }
 }
 
@@ -157,17 +148,14 @@ impl fmt::Debug for EngineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EngineError")
             .field("kind", &self.0.kind)
-            .field("code", &self.0.code)
-            .field("operation", &self.0.operation)
-            .field("context", &self.0.context)
-            .field("source", &self.0.source)
+            .field("failure", &self.0.failure)
             .finish()
     }
 }
 
 impl StdError for EngineError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source.as_deref().map(|source| source as _)
+        self.0.failure.source()
     }
 }
 
@@ -186,9 +174,9 @@ impl From<StoreError> for EngineError {
             From::Key => ErrorKind::Key,
             _ => ErrorKind::Internal,
         };
-        let mut mapped = Self::new(kind, error.code(), error.operation());
-        mapped.0.context.clone_from(error.context());
-        mapped.with_source(error)
+        Self::new(kind, error.code(), error.operation())
+            .with_facts(error.context())
+            .with_source(error)
     }
 }
 
@@ -198,8 +186,8 @@ impl From<ProviderError> for EngineError {
             postroom_provider::ErrorKind::Cancelled => ErrorKind::Cancelled,
             _ => ErrorKind::Provider,
         };
-        let mut mapped = Self::new(kind, error.code(), error.operation());
-        mapped.0.context.clone_from(error.context());
-        mapped.with_source(error)
+        Self::new(kind, error.code(), error.operation())
+            .with_facts(error.context())
+            .with_source(error)
     }
 }

@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
+use postroom_core::failure::Failure;
 use postroom_core::{Code, Scope};
 
 /// The result of a provider operation.
@@ -80,16 +81,10 @@ pub struct ProviderError(Box<Inner>);
 
 struct Inner {
     kind: ErrorKind,
-    code: Code,
     retry: Retry,
     scope: Scope,
-    operation: &'static str,
-    context: BTreeMap<&'static str, String>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    failure: Failure,
 }
-
-/// Longest context value that is kept, in characters.
-pub const CONTEXT_CHARS_MAX: usize = 500;
 
 impl ProviderError {
     /// A failure of `operation` (such as `mail.changes`), by its code in the catalogue.
@@ -107,12 +102,9 @@ impl ProviderError {
         };
         Self(Box::new(Inner {
             kind,
-            code,
             retry,
             scope: spec.scope,
-            operation,
-            context: BTreeMap::new(),
-            source: None,
+            failure: Failure::new(code, operation),
         }))
     }
 
@@ -142,23 +134,17 @@ impl ProviderError {
         self
     }
 
-    /// Adds a fact; the value is cut at [`CONTEXT_CHARS_MAX`] and control characters are replaced.
+    /// Adds a fact; the value is cut at [`FACT_CHARS_MAX`](postroom_core::failure::FACT_CHARS_MAX) and control characters are replaced.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
-        let value: String = value
-            .to_string()
-            .chars()
-            .take(CONTEXT_CHARS_MAX)
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
-        self.0.context.insert(name, value);
+        self.0.failure.add(name, value);
         self
     }
 
     /// Sets the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.failure.caused_by(source);
         self
     }
 
@@ -171,7 +157,7 @@ impl ProviderError {
     /// The condition in the catalogue.
     #[must_use]
     pub const fn code(&self) -> Code {
-        self.0.code
+        self.0.failure.code()
     }
 
     /// Whether to try again.
@@ -189,23 +175,19 @@ impl ProviderError {
     /// The operation that failed, such as `mail.changes`.
     #[must_use]
     pub const fn operation(&self) -> &'static str {
-        self.0.operation
+        self.0.failure.operation()
     }
 
     /// The facts, by name.
     #[must_use]
     pub const fn context(&self) -> &BTreeMap<&'static str, String> {
-        &self.0.context
+        self.0.failure.facts()
     }
 }
 
 impl fmt::Display for ProviderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} failed: {}", self.0.operation, self.0.code)?;
-        for (name, value) in &self.0.context {
-            write!(f, ", {name}: {value}")?;
-        }
-        Ok(())
+        self.0.failure.fmt(f)
     }
 }
 
@@ -213,19 +195,16 @@ impl fmt::Debug for ProviderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProviderError")
             .field("kind", &self.0.kind)
-            .field("code", &self.0.code)
             .field("retry", &self.0.retry)
             .field("scope", &self.0.scope)
-            .field("operation", &self.0.operation)
-            .field("context", &self.0.context)
-            .field("source", &self.0.source)
+            .field("failure", &self.0.failure)
             .finish()
     }
 }
 
 impl StdError for ProviderError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source.as_deref().map(|source| source as _)
+        self.0.failure.source()
     }
 }
 

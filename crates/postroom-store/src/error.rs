@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use postroom_core::Code;
+use postroom_core::failure::Failure;
 
 /// The result of a store operation.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -46,10 +47,7 @@ pub struct StoreError(Box<Inner>);
 
 struct Inner {
     kind: ErrorKind,
-    code: Code,
-    operation: &'static str,
-    context: BTreeMap<&'static str, String>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    failure: Failure,
 }
 
 impl StoreError {
@@ -58,10 +56,7 @@ impl StoreError {
     pub fn new(kind: ErrorKind, code: Code, operation: &'static str) -> Self {
         Self(Box::new(Inner {
             kind,
-            code,
-            operation,
-            context: BTreeMap::new(),
-            source: None,
+            failure: Failure::new(code, operation),
         }))
     }
 
@@ -80,20 +75,14 @@ impl StoreError {
     /// Adds a fact.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
-        let value = value
-            .to_string()
-            .chars()
-            .take(500)
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
-        self.0.context.insert(name, value);
+        self.0.failure.add(name, value);
         self
     }
 
     /// Sets the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.failure.caused_by(source);
         self
     }
 
@@ -106,29 +95,25 @@ impl StoreError {
     /// The condition in the catalogue.
     #[must_use]
     pub const fn code(&self) -> Code {
-        self.0.code
+        self.0.failure.code()
     }
 
     /// The operation that failed.
     #[must_use]
     pub const fn operation(&self) -> &'static str {
-        self.0.operation
+        self.0.failure.operation()
     }
 
     /// The facts, by name.
     #[must_use]
     pub const fn context(&self) -> &BTreeMap<&'static str, String> {
-        &self.0.context
+        self.0.failure.facts()
     }
 }
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} failed: {}", self.0.operation, self.0.code)?;
-        for (name, value) in &self.0.context {
-            write!(f, ", {name}: {value}")?;
-        }
-        Ok(())
+        self.0.failure.fmt(f)
     }
 }
 
@@ -136,16 +121,13 @@ impl fmt::Debug for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StoreError")
             .field("kind", &self.0.kind)
-            .field("code", &self.0.code)
-            .field("operation", &self.0.operation)
-            .field("context", &self.0.context)
-            .field("source", &self.0.source)
+            .field("failure", &self.0.failure)
             .finish()
     }
 }
 
 impl StdError for StoreError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source.as_deref().map(|source| source as _)
+        self.0.failure.source()
     }
 }
