@@ -306,7 +306,6 @@ async fn create(
     default: bool,
 ) -> Result {
     let mut profile = app.admin.new_profile(name, ProfileKind::from_name(kind));
-    profile.auto_discover = fields.url.is_none();
     fields.apply(&mut profile)?;
     // Asked for before anything is stored, so that an empty answer leaves nothing behind.
     let secret = match (&fields.user, profile.incoming.credentials) {
