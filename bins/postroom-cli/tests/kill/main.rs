@@ -147,7 +147,12 @@ async fn point(mode: Mode, whole: Duration, random: &mut Sequence) -> Outcome<Ve
         if !run_and_kill(&office, mode, delay).await? {
             break;
         }
-        kills.push(office.progress().await?);
+        let progress = office.progress().await?;
+        let is_end = progress.is_end();
+        kills.push(progress);
+        if is_end {
+            break;
+        }
     }
     uninterrupted(&office, Mode::Sync).await?;
     office.verify().await?;
