@@ -39,7 +39,7 @@ impl Sequence {
     }
 
     fn subject(&mut self) -> &'static str {
-        let index = self.below(8) as usize;
+        let index = usize::try_from(self.below(8)).unwrap_or_default();
         SUBJECTS.get(index).copied().unwrap_or_default()
     }
 }

@@ -264,7 +264,11 @@ pub(in crate::store) async fn a_claim_ends_the_leases_of_the_engine_before(
         "renewing the lease of the engine before",
     )?;
     // A claim that is refused ends nothing.
-    refused(case.store().claim_engine().await, ErrorKind::Locked, "a second claim")?;
+    refused(
+        case.store().claim_engine().await,
+        ErrorKind::Locked,
+        "a second claim",
+    )?;
     case.store().renew_lease(&next, NOW, MINUTE).await?;
     drop(claim);
     Ok(())
