@@ -7,6 +7,7 @@
 )]
 
 mod bad_input;
+mod bad_mail;
 mod demo;
 mod getting_started;
 mod shapes;
