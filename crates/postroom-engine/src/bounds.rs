@@ -16,9 +16,10 @@ pub struct Bounds {
     pub poll: Duration,
     /// Changes asked for in one page of a folder (512).
     pub page: u32,
-    /// Messages of one batch: headers, fetch and commit (50, less where the server says so).
+    /// Messages that are decided about and committed together (500). A server that takes fewer at
+    /// once is asked several times.
     pub batch: usize,
-    /// Bytes of one fetch, by the sizes that listings tell (8 MiB); one larger message goes alone.
+    /// Bytes of one batch, by the sizes that listings tell (8 MiB); one larger message goes alone.
     pub batch_bytes: u64,
     /// Messages that one incoming cycle works on before others get their turn (2,000).
     pub messages_per_cycle: u64,
@@ -38,7 +39,7 @@ impl Default for Bounds {
             due_window: 4096,
             poll: Duration::from_secs(1),
             page: 512,
-            batch: 50,
+            batch: 500,
             batch_bytes: 8 * 1024 * 1024,
             messages_per_cycle: 2000,
             sends_per_cycle: 100,

@@ -94,6 +94,9 @@ pub struct EmailWrite {
     pub parent: Option<RecordId>,
     /// Queues that get a queue item.
     pub queues: Vec<PartyId>,
+    /// What later writes of the same call name this one by in `correlated` and `parent`. Means
+    /// nothing beyond the call, and nothing at all where [`Crm::resolves_provisional`] is `false`.
+    pub provisional: Option<RecordId>,
 }
 
 impl EmailWrite {
@@ -120,6 +123,7 @@ impl EmailWrite {
             correlated: None,
             parent: None,
             queues: Vec::new(),
+            provisional: None,
         }
     }
 }
@@ -294,7 +298,11 @@ impl OutgoingReport {
     /// A report.
     #[must_use]
     pub const fn new(record: RecordId, status: OutgoingStatus) -> Self {
-        Self { record, status, token: None }
+        Self {
+            record,
+            status,
+            token: None,
+        }
     }
 }
 
@@ -318,6 +326,14 @@ pub trait Crm: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// For one: `Rejected` where a rule of the application refuses it (counts as an attempt).
     async fn record_emails(&self, writes: &[EmailWrite]) -> Result<Vec<Result<RecordedEmail>>>;
+
+    /// Whether [`Self::record_emails`] resolves what earlier writes of the same call are named by
+    /// ([`EmailWrite::provisional`]): a conversation is then recorded in one call. Where one that is
+    /// named was refused, the one that names it is refused, too. Otherwise (the default) replies
+    /// come in a later call than what they answer.
+    fn resolves_provisional(&self) -> bool {
+        false
+    }
 
     /// Emails put into Pending Send since the cursor (ever, where `None`), at most `limit`, oldest
     /// first. May repeat, never skips.

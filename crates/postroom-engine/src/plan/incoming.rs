@@ -263,9 +263,9 @@ pub(crate) fn is_last(attempts: u32, attempts_max: u32) -> bool {
     attempts.saturating_add(1) >= attempts_max.max(1)
 }
 
-/// Splits what is to be fetched so that no request asks for more than `count` messages or `bytes`
+/// Splits messages of these sizes so that no group has more than `count` of them or more than `bytes`
 /// bytes; one larger message goes alone.
-pub(crate) fn fetch_groups(sizes: &[Option<u64>], count: usize, bytes: u64) -> Vec<usize> {
+pub(crate) fn groups(sizes: &[Option<u64>], count: usize, bytes: u64) -> Vec<usize> {
     let mut groups = Vec::new();
     let (mut in_group, mut sum) = (0_usize, 0_u64);
     for size in sizes {
@@ -290,10 +290,10 @@ mod tests {
     use postroom_core::ledger::{FolderId, RemoteId};
 
     #[test]
-    fn requests_stay_within_count_and_bytes() {
+    fn groups_stay_within_count_and_bytes() {
         let check = |sizes: &[u64], count, bytes, expected: &[usize]| {
             let sizes: Vec<_> = sizes.iter().copied().map(Some).collect();
-            assert_eq!(fetch_groups(&sizes, count, bytes), expected);
+            assert_eq!(groups(&sizes, count, bytes), expected);
         };
         check(&[], 2, 100, &[]);
         check(&[10, 10, 10], 2, 100, &[2, 1]);

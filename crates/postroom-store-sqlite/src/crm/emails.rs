@@ -1,5 +1,6 @@
 //! Emails on record.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 
 use postroom_core::email::{Direction, Email};
@@ -97,25 +98,40 @@ pub(super) fn write_row(write: &mut Write<'_>, row: &NewRow<'_>) -> Outcome<i64>
 }
 
 pub(super) fn record(write: &mut Write<'_>, emails: &[EmailWrite]) -> Outcome<Vec<RecordedEmail>> {
+    // The records of this call by what later writes name them by.
+    let mut made = BTreeMap::new();
     emails
         .iter()
-        .map(|email| record_one(write, email))
+        .map(|email| {
+            let recorded = record_one(write, email, &made)?;
+            if let Some(provisional) = email.provisional {
+                made.insert(provisional, recorded.record);
+            }
+            Ok(recorded)
+        })
         .collect()
 }
 
-fn record_one(write: &mut Write<'_>, email: &EmailWrite) -> Outcome<RecordedEmail> {
+fn record_one(
+    write: &mut Write<'_>,
+    email: &EmailWrite,
+    made: &BTreeMap<RecordId, RecordId>,
+) -> Outcome<RecordedEmail> {
     if let Some(record) = known(write, &email.key)? {
         return Ok(RecordedEmail::new(record, false));
     }
     let record = RecordId::from_random(write.random()?);
+    let resolved = |id| made.get(&id).copied().unwrap_or(id);
     let link = Link {
         parties: email.parties.clone(),
         sender: None,
         accepting: email.accepting,
         owner: email.owner,
         receiving_mailbox: Some(email.receiving_mailbox),
-        parent: email.parent,
-        correlated: email.correlated,
+        parent: email.parent.map(resolved),
+        correlated: email
+            .correlated
+            .map(|(email, method)| (resolved(email), method)),
     };
     let no = write_row(
         write,

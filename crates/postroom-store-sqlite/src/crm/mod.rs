@@ -242,6 +242,10 @@ impl Crm for SqliteCrm {
             .map(|recorded| recorded.into_iter().map(Ok).collect())
     }
 
+    fn resolves_provisional(&self) -> bool {
+        true
+    }
+
     async fn outgoing(&self, since: Option<&CrmCursor>, limit: u32) -> Result<OutgoingPage> {
         let since = since.cloned();
         self.handle

@@ -71,7 +71,7 @@ pub(super) async fn aftermath(
             .collect();
         let ctx = cycle.op();
         let mode = DeleteMode::ToDeletedItems;
-        for ids in ids.chunks(reading.batch_max) {
+        for ids in ids.chunks(reading.request_max) {
             let deleted = reading
                 .source
                 .delete(&ctx, &reading.folder, ids, mode)

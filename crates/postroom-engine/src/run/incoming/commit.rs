@@ -1,11 +1,10 @@
-//! The second half of a batch: parse, record, settle.
+//! The second half of a batch: record, settle.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use postroom_core::email::Email;
 use postroom_core::ledger::{LedgerEvent, LedgerState};
 use postroom_core::{Code, LedgerId, RecordId};
-use postroom_mime::ParseLimits;
 use postroom_store::{EmailWrite, RecordedEmail, Settlement, StoreError};
 
 use crate::plan::failure::{CycleStop, crm_failure, item_retry_at};
@@ -25,35 +24,12 @@ pub(super) async fn commit(
     reading: &Reading<'_>,
     mut batch: Batch,
 ) -> Result<Records, CycleStop> {
-    let settings = &cycle.loaded.organization.settings;
-    let mut limits = ParseLimits::default();
-    limits.message_bytes_max = settings.message_bytes_max;
-    let mut parsed = Vec::with_capacity(batch.tracked.len());
-    for mut tracked in std::mem::take(&mut batch.tracked) {
-        match postroom_mime::parse(&tracked.raw, &limits) {
-            Ok(mut email) => {
-                email.defects.extend(tracked.defects.iter().cloned());
-                email.defects.sort();
-                email.defects.dedup();
-                tracked.identity = tracked.identity.with_content(&email);
-                parsed.push((tracked, email));
-            }
-            Err(error) => batch.failed.push(FailedItem {
-                entry: tracked.entry,
-                code: error.code(),
-                identity: Some(tracked.identity),
-                raw: Some(tracked.raw),
-            }),
-        }
-    }
+    let parsed = std::mem::take(&mut batch.tracked);
     let mut recording = Recording {
         cycle,
         known: &reading.records,
         made: Records::new(),
-        own: parsed
-            .iter()
-            .map(|(tracked, _)| placeholder(tracked.entry.id))
-            .collect(),
+        placeholders: std::mem::take(&mut batch.placeholders),
         settlements: std::mem::take(&mut batch.settlements),
         failed: std::mem::take(&mut batch.failed),
         delivered: Vec::new(),
@@ -81,8 +57,9 @@ struct Recording<'a, 'c> {
     known: &'a Records,
     /// Records of this batch.
     made: Records,
-    /// Placeholders of this batch whose record is not made yet.
-    own: BTreeSet<RecordId>,
+    /// Ids of this batch and the one before that stand for records that may never be made: their
+    /// message may fail before or while it is recorded.
+    placeholders: BTreeSet<RecordId>,
     settlements: Vec<Settlement>,
     failed: Vec<FailedItem>,
     delivered: Vec<postroom_core::ledger::LedgerEntry>,
@@ -95,17 +72,27 @@ impl Recording<'_, '_> {
         if let Some(record) = self.made.get(&id).or_else(|| self.known.get(&id)) {
             return Some(*record);
         }
-        (!self.own.contains(&id)).then_some(id)
+        (!self.placeholders.contains(&id)).then_some(id)
     }
 
-    /// Records messages, those first that others of the batch answer.
+    /// Records messages, those first that others of the batch answer: in one call where the
+    /// application lets writes name earlier ones of the same call.
     async fn record(&mut self, parsed: Vec<(Tracked, Email)>) -> Result<(), CycleStop> {
+        let together = self.cycle.environment.crm.resolves_provisional();
+        let mut in_order = Vec::new();
+        let mut placed = BTreeSet::new();
         let mut waiting = parsed;
         // Each wave makes at least one record or gives one up, so there are at most as many.
         while !waiting.is_empty() {
             let (ready, later): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(tracked, _)| {
                 let matched = tracked.decision.correlation.matched;
-                matched.is_none_or(|matched| self.resolve(matched.email).is_some())
+                let ready = matched.is_none_or(|matched| {
+                    self.resolve(matched.email).is_some() || placed.contains(&matched.email)
+                });
+                if ready && together {
+                    placed.insert(placeholder(tracked.entry.id));
+                }
+                ready
             });
             if ready.is_empty() {
                 // What they answer could not be recorded: they are decided about anew.
@@ -114,10 +101,17 @@ impl Recording<'_, '_> {
                 }
                 break;
             }
-            self.record_wave(ready).await?;
+            if together {
+                in_order.extend(ready);
+            } else {
+                self.record_wave(ready).await?;
+            }
             waiting = later;
         }
-        Ok(())
+        if in_order.is_empty() {
+            return Ok(());
+        }
+        self.record_wave(in_order).await
     }
 
     async fn record_wave(&mut self, wave: Vec<(Tracked, Email)>) -> Result<(), CycleStop> {
@@ -150,6 +144,7 @@ impl Recording<'_, '_> {
         for (one, outcome) in tracked.into_iter().zip(outcomes) {
             match outcome {
                 Ok(recorded) => self.deliver(one, recorded),
+                Err(_) if self.lacks_parent(&one) => self.postpone(one.entry.id),
                 Err(error) if error.kind() == postroom_store::ErrorKind::Unavailable => {
                     // Nothing is counted against the message; the row stays as it is.
                     unavailable.get_or_insert(error);
@@ -172,10 +167,21 @@ impl Recording<'_, '_> {
         }
     }
 
-    fn deliver(&mut self, one: Tracked, recorded: RecordedEmail) {
+    /// Whether the message belongs to one of the same batch that was not recorded.
+    fn lacks_parent(&self, one: &Tracked) -> bool {
+        let matched = one.decision.correlation.matched;
+        matched.is_some_and(|matched| self.resolve(matched.email).is_none())
+    }
+
+    fn deliver(&mut self, mut one: Tracked, recorded: RecordedEmail) {
         let RecordedEmail {
             record, created, ..
         } = recorded;
+        if let Some(matched) = &mut one.decision.correlation.matched
+            && let Some(email) = self.resolve(matched.email)
+        {
+            matched.email = email;
+        }
         self.made.insert(placeholder(one.entry.id), record);
         let mut settlement =
             Settlement::new(one.entry.id, LedgerEvent::Deliver { record, created });
@@ -255,6 +261,7 @@ fn write(cycle: &Cycle<'_>, tracked: &Tracked, email: Email) -> EmailWrite {
         tracked.received_at,
         cycle.mailbox().id,
     );
+    write.provisional = Some(placeholder(tracked.entry.id));
     if let postroom_core::tracking::Verdict::Track { accepting, .. } = tracked.decision.verdict {
         write.accepting = accepting;
     }

@@ -1,7 +1,7 @@
 //! The incoming cycle of a mailbox: list, decide, fetch what is tracked, record, settle.
 //!
-//! Two batches are in hand at a time: while one is parsed and committed, the next one is decided
-//! about and fetched. The second sees what the first is about to record (see
+//! Two batches are in hand at a time: while one is committed, the next one is decided about, fetched
+//! and parsed. The second sees what the first is about to record (see
 //! [`crate::plan::incoming::Provisional`]), so that the order of messages decides as if they came
 //! one by one.
 
@@ -9,6 +9,7 @@ mod aftermath;
 mod commit;
 mod isolate;
 mod knowledge;
+mod parsing;
 mod prepare;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -20,6 +21,7 @@ use postroom_store::PageRecord;
 use tracing::info;
 
 use crate::plan::failure::{CycleFailure, CycleStop};
+use crate::plan::incoming::groups;
 use crate::run::cycle::{Cycle, CycleEnd};
 use crate::run::providers::Direction;
 
@@ -44,7 +46,7 @@ pub(crate) async fn run(cycle: &mut Cycle<'_>) -> Result<CycleEnd, CycleStop> {
     let mut reading = Reading {
         source,
         folder: inbox,
-        batch_max: environment
+        request_max: environment
             .bounds
             .batch
             .min(capabilities.mail_batch_max)
@@ -52,6 +54,7 @@ pub(crate) async fn run(cycle: &mut Cycle<'_>) -> Result<CycleEnd, CycleStop> {
         page_max: environment.bounds.page.min(capabilities.mail_page_max),
         can_move: capabilities.mail_move && capabilities.mail_create_folder,
         records: BTreeMap::new(),
+        listed: 0,
         worked: 0,
     };
     let mut end = CycleEnd::default();
@@ -61,6 +64,11 @@ pub(crate) async fn run(cycle: &mut Cycle<'_>) -> Result<CycleEnd, CycleStop> {
     for _ in 0..PAGES_MAX {
         cycle.checkpoint().await?;
         let more = reading.list(cycle, &mut relisted, &mut end).await?;
+        if more && reading.listed < environment.bounds.messages_per_cycle {
+            // Enough to work on keeps fetching and committing busy side by side.
+            continue;
+        }
+        reading.listed = 0;
         reading.work(cycle).await?;
         if !more {
             end.found |= reading.worked > 0;
@@ -91,11 +99,14 @@ async fn inbox(cycle: &Cycle<'_>, source: &dyn MailSource) -> Result<FolderId, C
 struct Reading<'a> {
     source: &'a dyn MailSource,
     folder: FolderId,
-    batch_max: usize,
+    /// So many messages one request asks for.
+    request_max: usize,
     page_max: u32,
     can_move: bool,
     /// The records that this cycle made, by the placeholder that later messages saw them under.
     records: BTreeMap<RecordId, RecordId>,
+    /// Messages that were listed and not worked on yet.
+    listed: u64,
     worked: u64,
 }
 
@@ -146,14 +157,16 @@ impl Reading<'_> {
         let record = PageRecord::new(folder, listed, removed, page.cursor, !page.more);
         let outcome = store.record_page(&cycle.lease, &record, now).await?;
         end.found |= outcome.new > 0;
+        self.listed = self.listed.saturating_add(outcome.new);
         Ok(page.more)
     }
 
     /// Works on everything that is pending, batch by batch.
     async fn work(&mut self, cycle: &mut Cycle<'_>) -> Result<(), CycleStop> {
         let environment = cycle.environment;
-        let chunk = u32::try_from(self.batch_max.saturating_mul(20)).unwrap_or(u32::MAX);
-        while self.worked < environment.bounds.messages_per_cycle {
+        let bounds = &environment.bounds;
+        let chunk = u32::try_from(bounds.batch.saturating_mul(4)).unwrap_or(u32::MAX);
+        while self.worked < bounds.messages_per_cycle {
             let pending = environment
                 .store
                 .pending(cycle.mailbox().id, environment.now(), chunk)
@@ -171,7 +184,8 @@ impl Reading<'_> {
         cycle: &mut Cycle<'_>,
         pending: Vec<LedgerEntry>,
     ) -> Result<(), CycleStop> {
-        let mut batches = batches(pending, self.batch_max);
+        let bounds = &cycle.environment.bounds;
+        let mut batches = batches(pending, bounds.batch, bounds.batch_bytes);
         let mut in_hand: Option<Batch> = None;
         loop {
             cycle.checkpoint().await?;
@@ -210,12 +224,12 @@ impl Reading<'_> {
 }
 
 /// Batches of messages in the order in which the server received them, as far as it says so.
-fn batches(mut pending: Vec<LedgerEntry>, size: usize) -> VecDeque<Vec<LedgerEntry>> {
+fn batches(mut pending: Vec<LedgerEntry>, count: usize, bytes: u64) -> VecDeque<Vec<LedgerEntry>> {
     pending.sort_by_key(|entry| entry.received_at.unwrap_or(Timestamp::EPOCH));
-    let mut batches = VecDeque::new();
-    let mut pending = pending.into_iter().peekable();
-    while pending.peek().is_some() {
-        batches.push_back(pending.by_ref().take(size.max(1)).collect());
-    }
-    batches
+    let sizes: Vec<_> = pending.iter().map(|entry| entry.size).collect();
+    let mut pending = pending.into_iter();
+    groups(&sizes, count, bytes)
+        .into_iter()
+        .map(|group| pending.by_ref().take(group).collect())
+        .collect()
 }

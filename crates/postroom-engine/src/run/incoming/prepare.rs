@@ -1,27 +1,29 @@
-//! The first half of a batch: headers, decisions, and the content of what is tracked.
+//! The first half of a batch: headers, decisions, and the parsed content of what is tracked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use postroom_core::email::{ContentIdentity, Direction, EmailHeaders, KnownEmail};
+use postroom_core::email::{ContentIdentity, Direction, Email, EmailHeaders, KnownEmail};
 use postroom_core::ledger::{FolderId, GoneEvidence, LedgerEntry, LedgerEvent, RemoteId};
 use postroom_core::tracking::{
     CorrelationMethod, Decision, DecisionInput, Verdict, correlate, decide, index_entry,
     join_target, process_from,
 };
 use postroom_core::{Code, PartyId, RawMessage, RecordId, Timestamp};
+use postroom_mime::ParseLimits;
 use postroom_provider::{MailHeaders, Result as ProviderResult};
 use postroom_store::{EmailParty, Settlement};
 
 use crate::environment::Environment;
 use crate::plan::failure::{CycleStop, Weight, weigh};
 use crate::plan::incoming::{
-    Provisional, email_parties, fetch_groups, owner, placeholder, queues, resolved_recipients,
+    Provisional, email_parties, groups, owner, placeholder, queues, resolved_recipients,
     sender, with_provisional_candidates, with_provisional_known,
 };
 use crate::run::cycle::Cycle;
 
 use super::Reading;
 use super::knowledge::{Knowledge, look_up};
+use super::parsing::Parsing;
 
 /// A message that is to be recorded, with everything its record needs but the parsed content.
 #[derive(Debug)]
@@ -55,11 +57,13 @@ pub(super) struct Batch {
     /// Messages that join a record, perhaps one that this cycle is about to make.
     pub(super) joins: Vec<(LedgerEntry, ContentIdentity, Decision, RecordId)>,
     /// Messages to record, in order.
-    pub(super) tracked: Vec<Tracked>,
+    pub(super) tracked: Vec<(Tracked, Email)>,
     /// Attempts that failed.
     pub(super) failed: Vec<FailedItem>,
     /// What later batches are to see of it.
     pub(super) provisional: Vec<Provisional>,
+    /// Every id that its decisions may name and that no record has yet.
+    pub(super) placeholders: BTreeSet<RecordId>,
 }
 
 /// A message whose headers are known.
@@ -78,6 +82,9 @@ pub(super) async fn prepare(
     earlier: Vec<Provisional>,
 ) -> Result<Batch, CycleStop> {
     let mut batch = Batch::default();
+    batch
+        .placeholders
+        .extend(earlier.iter().map(|email| email.known.record));
     let start = process_from(cycle.mailbox(), cycle.profile);
     let (old, entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| {
         start.is_some_and(|start| entry.received_at < Some(start)) && entry.received_at.is_some()
@@ -113,7 +120,10 @@ async fn read_headers(
     let mut met = Vec::with_capacity(entries.len());
     for (folder, entries) in by_folder(entries) {
         let ids = ids(&entries);
-        let answers = reading.headers(cycle, &folder, &ids).await?;
+        let mut answers = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(reading.request_max) {
+            answers.extend(reading.headers(cycle, &folder, ids).await?);
+        }
         for (entry, answer) in entries.into_iter().zip(answers) {
             match answer {
                 Ok(headers) => {
@@ -240,6 +250,7 @@ async fn decide_all(
             }
             Verdict::Track { .. } => {
                 let record = placeholder(met.entry.id);
+                batch.placeholders.insert(record);
                 let matched = decision.correlation.matched;
                 let token = matched
                     .filter(|matched| matched.method == CorrelationMethod::TrackingToken)
@@ -303,6 +314,9 @@ async fn fetch(
     batch: &mut Batch,
 ) -> Result<(), CycleStop> {
     let bounds = &cycle.environment.bounds;
+    let mut limits = ParseLimits::default();
+    limits.message_bytes_max = cycle.loaded.organization.settings.message_bytes_max;
+    let mut parsing = Parsing::new(limits);
     let mut by_folder: BTreeMap<FolderId, Vec<Wanted>> = BTreeMap::new();
     for one in wanted {
         let folder = one.tracked.entry.folder.clone();
@@ -311,19 +325,20 @@ async fn fetch(
     for (folder, wanted) in by_folder {
         let sizes: Vec<_> = wanted.iter().map(|one| one.size).collect();
         let mut wanted = wanted.into_iter();
-        for group in fetch_groups(&sizes, reading.batch_max, bounds.batch_bytes) {
+        for group in groups(&sizes, reading.request_max, bounds.batch_bytes) {
             let group: Vec<_> = wanted.by_ref().take(group).map(|one| one.tracked).collect();
             let ids: Vec<_> = group
                 .iter()
                 .map(|one| one.entry.remote_id.clone())
                 .collect();
             let answers = reading.fetch(cycle, &folder, &ids).await?;
+            let mut fetched = Vec::with_capacity(group.len());
             for (mut tracked, answer) in group.into_iter().zip(answers) {
                 match answer {
                     Ok(message) => {
                         tracked.raw = message.raw;
                         tracked.defects = message.defects;
-                        batch.tracked.push(tracked);
+                        fetched.push(tracked);
                     }
                     Err(error) => {
                         let identity = Some(tracked.identity);
@@ -332,9 +347,16 @@ async fn fetch(
                     }
                 }
             }
+            parsing.begin(fetched);
         }
     }
-    batch.tracked.sort_by_key(|tracked| tracked.received_at);
+    for parsed in parsing.finish().await? {
+        match parsed {
+            Ok(parsed) => batch.tracked.push(parsed),
+            Err(failed) => batch.failed.push(*failed),
+        }
+    }
+    batch.tracked.sort_by_key(|(tracked, _)| tracked.received_at);
     Ok(())
 }
 

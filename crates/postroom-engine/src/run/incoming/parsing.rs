@@ -1,0 +1,73 @@
+//! Parsing beside fetching: it is pure work for a processor, and much of it.
+
+use postroom_core::Code;
+use postroom_core::email::Email;
+use postroom_mime::ParseLimits;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::plan::failure::{CycleFailure, CycleStop};
+
+use super::prepare::{FailedItem, Tracked};
+
+/// What parsing a message came to.
+type Parsed = Result<(Tracked, Email), Box<FailedItem>>;
+
+/// Messages that are being parsed, off the async threads.
+///
+/// Dropped, it leaves nothing behind: what has begun ends by itself, and nobody sees it.
+#[derive(Debug)]
+pub(super) struct Parsing {
+    limits: ParseLimits,
+    groups: Vec<JoinHandle<Vec<Parsed>>>,
+}
+
+impl Parsing {
+    pub(super) const fn new(limits: ParseLimits) -> Self {
+        Self {
+            limits,
+            groups: Vec::new(),
+        }
+    }
+
+    /// Begins to parse a group of messages.
+    pub(super) fn begin(&mut self, group: Vec<Tracked>) {
+        let limits = self.limits;
+        let parse_all = move || {
+            group
+                .into_iter()
+                .map(|tracked| parse(tracked, &limits))
+                .collect()
+        };
+        self.groups.push(spawn_blocking(parse_all));
+    }
+
+    /// Waits for all of them; they come in the order in which they were given.
+    pub(super) async fn finish(self) -> Result<Vec<Parsed>, CycleStop> {
+        let mut parsed = Vec::new();
+        for group in self.groups {
+            let group = group.await.map_err(|_ended| {
+                CycleFailure::new(Code::Internal, "parsing ended without an answer")
+            })?;
+            parsed.extend(group);
+        }
+        Ok(parsed)
+    }
+}
+
+fn parse(mut tracked: Tracked, limits: &ParseLimits) -> Parsed {
+    match postroom_mime::parse(&tracked.raw, limits) {
+        Ok(mut email) => {
+            email.defects.append(&mut tracked.defects);
+            email.defects.sort();
+            email.defects.dedup();
+            tracked.identity = tracked.identity.with_content(&email);
+            Ok((tracked, email))
+        }
+        Err(error) => Err(Box::new(FailedItem {
+            entry: tracked.entry,
+            code: error.code(),
+            identity: Some(tracked.identity),
+            raw: Some(tracked.raw),
+        })),
+    }
+}
