@@ -5,6 +5,7 @@ use std::time::Duration;
 use postroom_core::ledger::{FilterReason, LedgerState};
 use postroom_core::tracking::{CorrelationMethod, TrackingFilter};
 use postroom_engine::MailboxEdit;
+use postroom_simulator::memory::{FaultEffect, MemoryFault, remote_id};
 use postroom_simulator::model::WellKnown;
 
 use crate::world::{ADA, DESK, JO, World, is_delivered};
@@ -315,4 +316,44 @@ async fn large_folders_are_worked_through_in_pages_and_batches() {
         world.crm().count_emails(&Default::default()).await.unwrap(),
         700
     );
+}
+
+#[tokio::test]
+async fn a_copy_of_a_message_that_fails_is_recorded_itself() {
+    // In the same batch, and in the one after it.
+    for between in [0, 60] {
+        let world = World::ready().await;
+        world.mail_from_jo(&[DESK], "copy@x", "Copied", "");
+        let mail = world.server.mail();
+        let inbox = mail
+            .well_known(mail.account(DESK).unwrap(), WellKnown::Inbox)
+            .unwrap();
+        let first = mail
+            .items(inbox)
+            .into_iter()
+            .find(|item| item.summary().subject == "Copied")
+            .unwrap();
+        for n in 0..between {
+            world.clock.advance(Duration::from_secs(1));
+            world.mail_from_jo(&[DESK], &format!("{n}@x"), "Other", "");
+        }
+        world.clock.advance(Duration::from_secs(1));
+        world.mail_from_jo(&[DESK], "copy@x", "Copied", "");
+        let corrupt = FaultEffect::Corrupt(remote_id(first.id));
+        world.server.arm(MemoryFault::new(corrupt).on("mail.fetch"));
+        for _ in 0..5 {
+            world.pass(Duration::from_secs(3600)).await;
+        }
+        let emails = world.emails().await;
+        for row in world.ledger().await {
+            if let LedgerState::Delivered { record, .. } = row.state {
+                let known = emails.iter().any(|email| email.record == record);
+                assert!(known, "delivered to a record that does not exist: {row:?}");
+            }
+        }
+        let copies = emails
+            .iter()
+            .filter(|email| email.headers.subject == "Copied");
+        assert_eq!(copies.count(), 1);
+    }
 }
