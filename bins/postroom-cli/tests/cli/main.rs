@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod bad_mail;
+mod canary;
 mod demo;
 mod getting_started;
 mod shapes;
