@@ -6,8 +6,10 @@ use postroom_core::approval::ApprovalState;
 use postroom_core::job::{JobKind, JobState};
 use postroom_core::mailbox::{DeliveryMethod, TestStatus};
 use postroom_core::principal::{Principal, Privilege};
+use postroom_core::profile::ProfileKind;
 use postroom_core::{Code, Secret};
 use postroom_engine::{AfterDefaults, CredentialEntry, ErrorKind, MailboxEdit, ProfileDirection};
+use postroom_simulator::memory::{FaultEffect, MemoryFault};
 use postroom_simulator::model::WellKnown;
 use postroom_store::{MailboxFilter, Page};
 
@@ -263,4 +265,34 @@ async fn the_overview_says_when_and_why() {
     assert_eq!(ada.workloads[2].closed_gate, Some(Code::MethodNone));
     assert_eq!(overview.counts.ledger.get("filtered"), Some(&2));
     serde_json::to_string(&overview).unwrap();
+}
+
+#[tokio::test]
+async fn a_test_enables_only_what_it_tested() {
+    let world = World::bare().await;
+    let (admin, operator) = (world.admin(), &world.operator);
+    let ids = [world.desk_mailbox];
+    admin.approve(operator, &ids).await.remove(0).1.unwrap();
+    let other = admin.new_profile("Other", ProfileKind::Custom("memory".to_owned()));
+    admin.create_profile(operator, &other).await.unwrap();
+    let kind = JobKind::TestAndEnable;
+    admin.test_mailbox(operator, ids[0], kind).await.unwrap();
+    // While the server takes its time, somebody gives the mailbox another profile.
+    let slow = FaultEffect::Slow(Duration::from_secs(10));
+    world
+        .server
+        .arm(MemoryFault::new(slow).on("mail.changes").times(1));
+    let editing = async {
+        let mut edit = MailboxEdit::new();
+        edit.profile = Some(Some(other.id));
+        admin.edit_mailbox(operator, ids[0], &edit).await.unwrap();
+    };
+    let (stepped, ()) = tokio::join!(world.engine.step(), editing);
+    stepped.unwrap();
+    let mailbox = world.mailbox(world.desk_mailbox).await;
+    assert_eq!(mailbox.profile, Some(other.id));
+    for state in [&mailbox.incoming, &mailbox.outgoing] {
+        assert!(!state.enabled, "{mailbox:?}");
+        assert_eq!(state.test_status, TestStatus::NotRun);
+    }
 }

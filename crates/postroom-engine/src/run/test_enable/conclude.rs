@@ -29,7 +29,10 @@ pub(super) async fn conclude(
     if failure == Some(Code::Cancelled) {
         return Ok(());
     }
-    store_status(environment, job, workload, failure, now).await?;
+    if !store_status(environment, loaded, job, workload, failure, now).await? {
+        // Another configuration than the one that was tested: it has its own test.
+        return Ok(());
+    }
     let about = About {
         mailbox: Some(&loaded.mailbox),
         profile: loaded.profile.as_ref(),
@@ -64,17 +67,24 @@ pub(super) async fn conclude(
         .await
 }
 
+/// Answers whether the outcome still is about the mailbox as it stands: somebody may have changed
+/// meanwhile what was tested. Promise 8.
 async fn store_status(
     environment: &Environment,
+    loaded: &Loaded,
     job: &Job,
     workload: Workload,
     failure: Option<Code>,
     now: Timestamp,
-) -> Result<()> {
+) -> Result<bool> {
     let mut tries = 0;
     loop {
         tries += 1;
-        let mut mailbox = environment.load(job.mailbox).await?.mailbox;
+        let current = environment.load(job.mailbox).await?;
+        if !same_configuration(loaded, &current, workload) {
+            return Ok(false);
+        }
+        let mut mailbox = current.mailbox;
         let state = mailbox.workload_mut(workload);
         match failure {
             None => {
@@ -93,13 +103,24 @@ async fn store_status(
             mailbox.incoming_enabled_at.get_or_insert(now);
         }
         match environment.store.update_mailbox(&mailbox).await {
-            Ok(_) => return Ok(()),
+            Ok(_) => return Ok(true),
             Err(error)
                 if error.kind() == postroom_store::ErrorKind::Conflict && tries < CONFLICTS_MAX => {
             }
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Whether a test of the one says something about the other.
+fn same_configuration(tested: &Loaded, current: &Loaded, workload: Workload) -> bool {
+    let (was, is) = (&tested.mailbox, &current.mailbox);
+    was.address == is.address
+        && was.profile == is.profile
+        && was.user_name == is.user_name
+        && was.allow_credentials == is.allow_credentials
+        && was.workload(workload).method == is.workload(workload).method
+        && tested.profile == current.profile
 }
 
 /// The workload is well and due now, whatever it was before.
