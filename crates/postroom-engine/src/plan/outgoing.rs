@@ -6,7 +6,7 @@ use postroom_core::outbox::{OutboxEvent, SendPhase, StagedSubmission};
 use postroom_core::{Code, Timestamp};
 use postroom_provider::{Capabilities, ProviderError, Retry, SubmissionTrace};
 
-use crate::plan::failure::CycleStop;
+use crate::plan::failure::{CycleStop, item_retry_at, may_be_poisoned};
 
 /// How often a message is tried again whose own failure goes away, before it is given up.
 pub(crate) const ITEM_RETRIES_MAX: u32 = 10;
@@ -117,13 +117,18 @@ pub(crate) fn send_failed(
             event: if attempt >= ITEM_RETRIES_MAX {
                 Some(OutboxEvent::Reject { code })
             } else {
-                retry(crate::plan::failure::item_retry_at(attempt, now))
+                retry(item_retry_at(attempt, now))
             },
             stop: None,
         },
-        // The mailbox's or the server's: the email waits until that is mended.
+        // The mailbox's or the server's: the email waits until that is mended. Where the email may
+        // be to blame itself, those behind it get their turn first. Promise 6.
         Class::Transient | Class::Permanent => SendFailure {
-            event: retry(now),
+            event: retry(if may_be_poisoned(error) {
+                item_retry_at(attempt.saturating_sub(1), now)
+            } else {
+                now
+            }),
             stop: Some(error.into()),
         },
     }

@@ -199,3 +199,45 @@ async fn an_unapproved_mailbox_sends_nothing_until_it_is_approved() {
     assert_eq!(world.seen_outside("Held"), 1);
     assert!(!world.alert_codes().await.contains(&Code::NotApproved));
 }
+
+#[tokio::test]
+async fn a_draft_that_somebody_sent_by_hand_is_not_sent_again() {
+    let world = World::ready().await;
+    world.server.arm(
+        MemoryFault::new(FaultEffect::Unavailable)
+            .on("submit.send")
+            .times(1),
+    );
+    let record = world.ada_writes("Offer").await;
+    world.step().await;
+    assert_eq!(world.in_folder(ADA, WellKnown::Drafts, "Offer"), 1);
+    let mail = world.server.mail();
+    let ada = mail.account(ADA).unwrap();
+    let drafts = mail.well_known(ada, WellKnown::Drafts).unwrap();
+    let sent_items = mail.well_known(ada, WellKnown::SentItems).unwrap();
+    let draft = mail.items(drafts)[0].id;
+    mail.send_item(draft, None, Some(sent_items)).unwrap();
+    for _ in 0..3 {
+        world.pass(LATER).await;
+    }
+    assert_eq!(world.seen_outside("Offer"), 1);
+    assert_eq!(status(&world, record).await, EmailStatus::Sent);
+}
+
+#[tokio::test]
+async fn an_email_that_breaks_the_connection_lets_those_behind_it_go_first() {
+    let world = World::ready().await;
+    world.server.arm(
+        MemoryFault::new(FaultEffect::DropBeforeEffect)
+            .on("submit.stage")
+            .times(1),
+    );
+    world.ada_writes("Poison").await;
+    world.ada_writes("Harmless").await;
+    world.step().await;
+    world.pass(Duration::from_secs(40)).await;
+    assert_eq!(world.seen_outside("Harmless"), 1);
+    assert_eq!(world.seen_outside("Poison"), 0, "it waits a minute");
+    world.pass(LATER).await;
+    assert_eq!(world.seen_outside("Poison"), 1);
+}

@@ -127,12 +127,29 @@ async fn attempt(
     if !capabilities.submit_staged {
         return sending.submit(cycle, None).await;
     }
-    // An earlier attempt may have left its draft.
-    if attempts > 0
-        && capabilities.submit_traceable
-        && let SubmissionTrace::Staged(draft) = sending.find(cycle, None).await?
-    {
-        return sending.submit(cycle, Some(draft)).await;
+    // An earlier attempt may have left its draft; and whoever found it there may have sent it.
+    if attempts > 0 && capabilities.submit_traceable {
+        match sending.find(cycle, None).await? {
+            SubmissionTrace::Staged(draft) => return sending.submit(cycle, Some(draft)).await,
+            SubmissionTrace::Sent(mut receipt) => {
+                receipt.reconciled = true;
+                let at = cycle.environment.now();
+                sending
+                    .advance(cycle, OutboxEvent::Submit { staged: None })
+                    .await?;
+                return sending
+                    .settle(cycle, OutboxEvent::Confirm { receipt, at })
+                    .await;
+            }
+            SubmissionTrace::InTransit => {
+                // The next cycle looks what has become of it.
+                sending
+                    .advance(cycle, OutboxEvent::Submit { staged: None })
+                    .await?;
+                return Ok(sending.entry.state);
+            }
+            SubmissionTrace::Nowhere => {}
+        }
     }
     sending.stage(cycle).await
 }
