@@ -239,11 +239,12 @@ async fn succeeded(cycle: &Cycle<'_>, started: Timestamp, end: CycleEnd) -> Resu
         (at, again) => at.or(again).unwrap_or(ended),
     };
     let record = CycleRecord::succeeded(started, ended, next, after.idle_cycles);
+    // First: a crash in between closes them again, while a workload that is well closes nothing.
+    carry_out(cycle, &change.alerts, String::new()).await?;
     environment
         .store
         .record_cycle(&cycle.lease, &record)
         .await?;
-    carry_out(cycle, &change.alerts, String::new()).await?;
     if let Some(code) = environment.breakers.succeeded(cycle.profile.id) {
         environment.close(code, &cycle.about()).await?;
     }
@@ -264,11 +265,7 @@ async fn failed(cycle: &Cycle<'_>, started: Timestamp, failure: CycleFailure) ->
     let state = cycle.mailbox().workload(cycle.lease.workload);
     let settings = &cycle.loaded.organization.settings;
     let ended = environment.now();
-    // What concerns messages only does not end cycles; where it did, it is tried again.
-    let effective = match code.spec().class {
-        Class::Transient | Class::Permanent => code,
-        Class::Item | Class::Event => Code::ServerFault,
-    };
+    let effective = effective(code);
     let change = state.health.after(
         CycleOutcome::Failed {
             code: effective,
@@ -291,6 +288,9 @@ async fn failed(cycle: &Cycle<'_>, started: Timestamp, failure: CycleFailure) ->
     record.next_due = due.at;
     record.enabled = !matches!(change.health, Health::Disabled { .. });
     record.health = change.health;
+    // First: a crash in between raises it again, and it is one incident, while a workload that is
+    // disabled runs no cycle that could.
+    carry_out(cycle, &change.alerts, text).await?;
     environment
         .store
         .record_cycle(&cycle.lease, &record)
@@ -305,12 +305,25 @@ async fn failed(cycle: &Cycle<'_>, started: Timestamp, failure: CycleFailure) ->
     } else {
         environment.breakers.undecided(cycle.profile.id);
     }
-    carry_out(cycle, &change.alerts, text).await?;
     // The application's or the store's trouble says nothing about the mail server.
     if effective.spec().scope != Scope::Organization {
         profile_fails(cycle, effective).await?;
     }
     Ok(Ran::Failed)
+}
+
+/// What the failure of a whole cycle counts as.
+///
+/// What concerns messages only does not end cycles; where it did, it is tried again. A defect of the
+/// store, the application or ours is nothing that Test & Enable of a mailbox mends: it goes on when
+/// that is mended.
+const fn effective(code: Code) -> Code {
+    let spec = code.spec();
+    match (spec.class, spec.scope) {
+        (Class::Item | Class::Event, _) => Code::ServerFault,
+        (Class::Permanent, Scope::Organization) => Code::Internal,
+        (Class::Transient | Class::Permanent, _) => code,
+    }
 }
 
 /// Whether a failure means that the profile's server is in trouble for everybody.

@@ -305,3 +305,48 @@ async fn more_than_half_of_a_profile_failing_is_one_alert_for_its_owner() {
         Some("2")
     );
 }
+
+#[tokio::test]
+async fn a_defect_on_our_side_disables_nobody() {
+    let world = World::ready().await;
+    let refusal = FaultEffect::Refuse(ErrorKind::InvalidInput, Code::InvalidInput);
+    world
+        .server
+        .arm(MemoryFault::new(refusal).on("mail.changes"));
+    world.mail_from_jo(&[DESK], "m@x", "Wait for it", "");
+    world.pass(LATER).await;
+    assert!(world.mailbox(world.desk_mailbox).await.incoming.enabled);
+    assert!(world.alert_codes().await.contains(&Code::Internal));
+    world.server.disarm();
+    for _ in 0..2 {
+        world.pass(LATER).await;
+    }
+    assert_eq!(world.emails().await.len(), 1);
+    assert!(!world.alert_codes().await.contains(&Code::Internal));
+}
+
+#[tokio::test]
+async fn nobody_is_disabled_in_silence_however_the_process_dies() {
+    let mut call = 0;
+    loop {
+        let mut world = World::ready().await;
+        let refusal = FaultEffect::Refuse(ErrorKind::Unauthenticated, Code::CredentialsRejected);
+        world.server.arm(MemoryFault::new(refusal).for_account(ADA));
+        world.clock.advance(LATER);
+        let fuse = crate::crash::Fuse::new(call, true);
+        world.restart(Some(&fuse));
+        let _ = world.engine.step().await;
+        world.restart(None);
+        let mailbox = world.mailbox(world.ada_mailbox).await;
+        if !(mailbox.incoming.enabled && mailbox.outgoing.enabled) {
+            let codes = world.alert_codes().await;
+            let told = codes.contains(&Code::CredentialsRejected);
+            assert!(told, "died after call {call}: {codes:?}");
+        }
+        if !fuse.blown() {
+            break;
+        }
+        call += 1;
+    }
+    assert!(call > 20, "only {call} calls: the fuse does not see them");
+}
