@@ -143,9 +143,17 @@ impl Scheduler<'_> {
             for job in jobs {
                 if self.jobs.len() < bounds.jobs && self.jobs.insert(job.id) {
                     let environment = Arc::clone(self.environment);
+                    let stop = self.stop.clone();
                     self.tasks.spawn(async move {
                         let id = job.id;
                         let result = Box::pin(test_enable::run(&environment, job)).await;
+                        if result.is_err() {
+                            // It is still open: not in a tight loop.
+                            tokio::select! {
+                                () = stop.cancelled() => {}
+                                () = environment.ctx.clock.sleep(STORE_PAUSE) => {}
+                            }
+                        }
                         Ended {
                             task: Task::Job(id),
                             result: result.map(drop),
@@ -155,7 +163,8 @@ impl Scheduler<'_> {
             }
         }
         let now = self.environment.now();
-        let rested = |at: Timestamp| now.since(at) >= bounds.poll;
+        // A clock that was set back must not stop the feed until it has caught up.
+        let rested = |at: Timestamp| now < at || now.since(at) >= bounds.poll;
         if !self.feeding && self.fed_at.is_none_or(rested) {
             self.feeding = true;
             self.fed_at = Some(now);

@@ -77,3 +77,22 @@ async fn a_change_made_elsewhere_is_picked_up() {
     assert!(world.mailbox(world.desk_mailbox).await.incoming.enabled);
     running.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_does_not_stop_the_feed() {
+    let world = World::ready().await;
+    let running = world.engine.start();
+    let settled = until(&world, async |world| world.server.requests() > 0);
+    assert!(settled.await);
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    world.clock.set_back(Duration::from_secs(24 * 3600));
+    world.ada_writes("Offer").await;
+    let taken = until(&world, async |world| {
+        let entries = world.outbox().await;
+        entries.iter().any(|entry| entry.record.is_some())
+    });
+    assert!(taken.await);
+    running.stop().await.unwrap();
+}

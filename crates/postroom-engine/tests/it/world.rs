@@ -42,6 +42,11 @@ impl TestClock {
         let millis = i64::try_from(by.as_millis()).expect("a test waits less than for ever");
         self.0.fetch_add(millis, Ordering::SeqCst);
     }
+
+    pub(crate) fn set_back(&self, by: Duration) {
+        let millis = i64::try_from(by.as_millis()).expect("a test goes back less than for ever");
+        self.0.fetch_sub(millis, Ordering::SeqCst);
+    }
 }
 
 #[async_trait]
