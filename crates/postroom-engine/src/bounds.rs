@@ -21,7 +21,7 @@ pub struct Bounds {
     pub batch: usize,
     /// Bytes of one batch, by the sizes that listings tell (8 MiB); one larger message goes alone.
     pub batch_bytes: u64,
-    /// Messages that one incoming cycle works on before others get their turn (2,000).
+    /// Messages that one incoming cycle works on before others get their turn (4,000).
     pub messages_per_cycle: u64,
     /// Emails that one outgoing cycle sends before others get their turn (100).
     pub sends_per_cycle: u32,
@@ -41,7 +41,7 @@ impl Default for Bounds {
             page: 512,
             batch: 500,
             batch_bytes: 8 * 1024 * 1024,
-            messages_per_cycle: 2000,
+            messages_per_cycle: 4000,
             sends_per_cycle: 100,
             feed: 100,
             providers: 2000,

@@ -1,5 +1,7 @@
 -- Times are milliseconds since 1970-01-01T00:00:00Z, UTC. Identifiers are UUIDs of 16 bytes. JSON
--- holds what is only ever read as a whole; whatever is searched or compared has a column.
+-- holds what is only ever read as a whole; whatever is searched or compared has a column. Tables that
+-- grow with every message do without AUTOINCREMENT: nothing is deleted from them whose number
+-- somebody else keeps, and it costs a second write for each row.
 
 -- The one organization of this store, and what unlocks its secrets.
 CREATE TABLE organization (
@@ -29,7 +31,7 @@ CREATE TABLE secrets (
 
 -- Pieces of segment files: raw messages, bodies, files to be sent.
 CREATE TABLE pieces (
-    no INTEGER PRIMARY KEY AUTOINCREMENT,
+    no INTEGER PRIMARY KEY,
     segment INTEGER NOT NULL,
     byte_offset INTEGER NOT NULL,
     byte_length INTEGER NOT NULL,
@@ -83,7 +85,7 @@ CREATE TABLE folders (
 ) STRICT;
 
 CREATE TABLE ledger (
-    no INTEGER PRIMARY KEY AUTOINCREMENT,
+    no INTEGER PRIMARY KEY,
     id BLOB NOT NULL UNIQUE,
     mailbox_no INTEGER NOT NULL REFERENCES mailboxes (no),
     folder_no INTEGER NOT NULL REFERENCES folders (no),
@@ -163,7 +165,7 @@ CREATE TABLE audit (
 
 -- The correlation index. Term hashes are 64 bits, kept as signed integers.
 CREATE TABLE index_emails (
-    no INTEGER PRIMARY KEY AUTOINCREMENT,
+    no INTEGER PRIMARY KEY,
     record BLOB NOT NULL UNIQUE,
     regarding BLOB,
     direction INTEGER NOT NULL,
@@ -232,7 +234,7 @@ CREATE TABLE crm_records (
 ) STRICT;
 
 CREATE TABLE crm_emails (
-    no INTEGER PRIMARY KEY AUTOINCREMENT,
+    no INTEGER PRIMARY KEY,
     record BLOB NOT NULL UNIQUE,
     idempotency_key BLOB,
     direction TEXT NOT NULL,
@@ -270,7 +272,7 @@ CREATE TABLE crm_outgoing_feed (
 ) STRICT;
 
 CREATE TABLE crm_queue_items (
-    no INTEGER PRIMARY KEY AUTOINCREMENT,
+    no INTEGER PRIMARY KEY,
     queue BLOB NOT NULL,
     email_no INTEGER NOT NULL REFERENCES crm_emails (no),
     UNIQUE (queue, email_no)

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use postroom_core::Code;
 use postroom_store::{ErrorKind, Result, StoreError};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
@@ -233,6 +234,11 @@ pub(crate) fn connect(path: &Path, sync: bool) -> Outcome<Connection> {
     let configured = |source| Failure::sql("configure the connection", source);
     connection.busy_timeout(BUSY_TIMEOUT).map_err(configured)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    // Plans do not depend on the values that are bound: otherwise SQLite prepares a statement anew
+    // for each value of a bound LIMIT.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map_err(configured)?;
     connection
         .execute_batch(&format!(
             "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;

@@ -11,6 +11,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use postroom_core::RawMessage;
 use postroom_core::raw::RawSource;
@@ -48,6 +49,8 @@ struct Segment {
     position: u64,
     /// The end of the segment that is not in the file yet.
     collected: Vec<u8>,
+    /// Brings what is in the file to the disk while the rows are written.
+    ahead: SyncAhead,
     /// Up to here rows name the bytes.
     committed: u64,
     dirty: bool,
@@ -102,6 +105,8 @@ impl Segments {
     /// No row names what was appended since the last commit: it is written over.
     pub(crate) fn rolled_back(&mut self) {
         if let Some(segment) = &mut self.current {
+            // Whatever came of it: no row names those bytes.
+            let _ = segment.ahead.finish();
             segment.collected.clear();
             segment.position = segment.committed;
             segment.dirty = false;
@@ -178,6 +183,7 @@ impl Segments {
             position: HEADER_BYTES,
             committed: HEADER_BYTES,
             collected: Vec::new(),
+            ahead: SyncAhead::new(self.sync),
             dirty: false,
         })
     }
@@ -227,6 +233,7 @@ impl Segments {
             position: end,
             committed: end,
             collected: Vec::new(),
+            ahead: SyncAhead::new(self.sync),
             dirty: false,
         }))
     }
@@ -236,10 +243,11 @@ impl Segment {
     /// Brings what is collected into the file, and the file to the disk.
     fn flush(&mut self, sync: bool) -> io::Result<()> {
         self.write_collected()?;
+        let ahead = self.ahead.finish();
         if sync {
             self.file.sync_data()?;
         }
-        Ok(())
+        ahead
     }
 
     fn write_collected(&mut self) -> io::Result<()> {
@@ -262,6 +270,7 @@ impl Segment {
         {
             if self.collected.len().saturating_add(bytes.len()) > COLLECTED_MAX {
                 self.write_collected()?;
+                self.ahead.begin(&self.file)?;
             }
             self.collected.extend_from_slice(bytes);
             let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
@@ -291,6 +300,47 @@ impl Segment {
         }
         self.position = self.position.saturating_add(length);
         Ok((length, checksum.finalize()))
+    }
+}
+
+/// A sync of a file that runs beside the work of its transaction. It makes the sync before the commit
+/// short and never stands in for it.
+#[derive(Debug)]
+struct SyncAhead {
+    wanted: bool,
+    running: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl SyncAhead {
+    const fn new(wanted: bool) -> Self {
+        Self {
+            wanted,
+            running: None,
+        }
+    }
+
+    /// Begins one unless one is under way.
+    ///
+    /// # Errors
+    /// That of the one before.
+    fn begin(&mut self, file: &File) -> io::Result<()> {
+        if !self.wanted || self.running.as_ref().is_some_and(|one| !one.is_finished()) {
+            return Ok(());
+        }
+        self.finish()?;
+        let file = file.try_clone()?;
+        let thread = std::thread::Builder::new().name("store-sync".to_owned());
+        self.running = Some(thread.spawn(move || file.sync_data())?);
+        Ok(())
+    }
+
+    /// Waits for it. The system tells of a failed write once only: it must not be lost here.
+    fn finish(&mut self) -> io::Result<()> {
+        match self.running.take().map(JoinHandle::join) {
+            Some(Ok(synced)) => synced,
+            Some(Err(_)) => Err(io::Error::other("a sync ended without an answer")),
+            None => Ok(()),
+        }
     }
 }
 

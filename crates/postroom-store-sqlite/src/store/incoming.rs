@@ -336,16 +336,10 @@ fn settle_one(write: &mut Write<'_>, mailbox_no: i64, settlement: &Settlement) -
     }
     let next = step(&state, &settlement.event)?;
     let columns = StateColumns::of(&next)?;
-    let raw_no = settlement
-        .raw
-        .as_ref()
-        .map(|raw| write.append(raw))
-        .transpose()?;
     change(
         write,
         "UPDATE ledger SET state_name = ?2, state = ?3, tried = ?4, not_before_ms = ?5, record = ?6,
-             identity = coalesce(?7, identity), decision = coalesce(?8, decision),
-             raw_no = coalesce(?9, raw_no)
+             identity = coalesce(?7, identity), decision = coalesce(?8, decision)
          WHERE no = ?1",
         params![
             no,
@@ -356,9 +350,17 @@ fn settle_one(write: &mut Write<'_>, mailbox_no: i64, settlement: &Settlement) -
             columns.record,
             settlement.identity.as_ref().map(json).transpose()?,
             settlement.decision.as_ref().map(json).transpose()?,
-            raw_no,
         ],
     )?;
+    if let Some(raw) = &settlement.raw {
+        // On its own: a foreign key among the columns makes SQLite keep a journal of the statement.
+        let raw_no = write.append(raw)?;
+        change(
+            write,
+            "UPDATE ledger SET raw_no = ?2 WHERE no = ?1",
+            params![no, raw_no],
+        )?;
+    }
     if let Some((email, key)) = &settlement.index {
         index::put(write, email, key.as_ref())?;
     }

@@ -165,11 +165,12 @@ impl Reading<'_> {
     async fn work(&mut self, cycle: &mut Cycle<'_>) -> Result<(), CycleStop> {
         let environment = cycle.environment;
         let bounds = &environment.bounds;
-        let chunk = u32::try_from(bounds.batch.saturating_mul(4)).unwrap_or(u32::MAX);
         while self.worked < bounds.messages_per_cycle {
+            let left = bounds.messages_per_cycle - self.worked;
+            let left = u32::try_from(left).unwrap_or(u32::MAX);
             let pending = environment
                 .store
-                .pending(cycle.mailbox().id, environment.now(), chunk)
+                .pending(cycle.mailbox().id, environment.now(), left)
                 .await?;
             if pending.is_empty() {
                 break;
