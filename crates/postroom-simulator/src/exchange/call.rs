@@ -69,28 +69,43 @@ impl Call<'_> {
                 let owner = node
                     .descendants()
                     .find(|child| child.tag_name().name() == "EmailAddress");
-                if let Some(address) = owner.and_then(|owner| owner.text()) {
-                    match self.mail.account(address.trim()) {
-                        None => return Err(Refusal::new("ErrorNonExistentMailbox")),
-                        Some(account) if account != self.account => {
-                            return Err(Refusal::new("ErrorFolderNotFound"));
-                        }
-                        Some(_) => {}
-                    }
-                }
+                let account = match owner.and_then(|owner| owner.text()) {
+                    None => self.account,
+                    Some(address) => self
+                        .mail
+                        .account(address.trim())
+                        .ok_or_else(|| Refusal::new("ErrorNonExistentMailbox"))?,
+                };
                 let known = WellKnown::from_ews_name(id)
+                    .filter(|_| self.may_open(account))
                     .ok_or_else(|| Refusal::new("ErrorFolderNotFound"))?;
-                Ok(self
-                    .mail
-                    .folder(self.mail.well_known(self.account, known)?)?)
+                Ok(self.mail.folder(self.mail.well_known(account, known)?)?)
             }
             _ => Err(Refusal::new("ErrorInvalidFolderId")),
         }
     }
 
+    /// Whether the caller may see the mailbox: the one that the request opens, or another by right.
+    pub(super) fn may_open(&self, account: AccountId) -> bool {
+        account == self.account
+            || self
+                .mail
+                .account_info(account)
+                .is_ok_and(|other| other.has_mailbox && self.info.may_open(&other))
+    }
+
+    /// The account in whose mailbox an item lies.
+    pub(super) fn owner(&self, item: &Item) -> AccountId {
+        if self.info.full_access.is_empty() {
+            return self.account;
+        }
+        let folder = self.mail.folder(item.folder);
+        folder.map_or(self.account, |folder| folder.account)
+    }
+
     fn own_folder(&self, id: FolderId) -> Outcome<Folder> {
         let folder = self.mail.folder(id)?;
-        if folder.account == self.account {
+        if self.may_open(folder.account) {
             Ok(folder)
         } else {
             Err(Refusal::new("ErrorFolderNotFound"))
@@ -136,7 +151,7 @@ impl Call<'_> {
 
     pub(super) fn item_id(&self, item: &Item) -> (String, String) {
         (
-            ids::encode(self.account, Named::Item(item.id)),
+            ids::encode(self.owner(item), Named::Item(item.id)),
             ids::item_change_key(item),
         )
     }
@@ -178,6 +193,17 @@ impl Call<'_> {
         refusal_head(xml, refusal);
         if let Some(tail) = self.tail() {
             xml.empty(tail, &[]);
+        }
+        // Clients read these before they look at the class of the response.
+        // Source: the error examples of the SyncFolderHierarchy and SyncFolderItems pages.
+        let last = match self.operation {
+            "SyncFolderHierarchy" => Some("m:IncludesLastFolderInRange"),
+            "SyncFolderItems" => Some("m:IncludesLastItemInRange"),
+            _ => None,
+        };
+        if let Some(last) = last {
+            xml.empty("m:SyncState", &[]);
+            xml.leaf(last, "true");
         }
         xml.close(&name);
     }

@@ -69,6 +69,54 @@ fn text_of(code: &str) -> &'static str {
         "ErrorInvalidRecipients" => "At least one recipient is not valid.",
         "ErrorSendAsDenied" => "The account may not send in that name.",
         "ErrorQuotaExceeded" => "The mailbox is full.",
+        "ErrorInvalidIdMalformed" => "The id is malformed.",
+        "ErrorInvalidIdEmpty" => "The id is empty.",
+        "ErrorInvalidChangeKey" => "The change key is not valid.",
+        "ErrorInvalidAttachmentId" => "The attachment id is not valid.",
+        "ErrorInvalidFolderId" => "The folder id is not valid.",
+        "ErrorCannotUseFolderIdForItemId" => "The id of a folder cannot stand for an item.",
+        "ErrorCannotUseItemIdForFolderId" => "The id of an item cannot stand for a folder.",
+        "ErrorChangeKeyRequiredForWriteOperations" => "To write, the change key is needed too.",
+        "ErrorMessageDispositionRequired" => "For messages the MessageDisposition is needed.",
+        "ErrorSendMeetingInvitationsRequired" => "SendMeetingInvitations is needed.",
+        "ErrorSendMeetingCancellationsRequired" => "SendMeetingCancellations is needed.",
+        "ErrorSendMeetingInvitationsOrCancellationsRequired" => {
+            "SendMeetingInvitationsOrCancellations is needed."
+        }
+        "ErrorAffectedTaskOccurrencesRequired" => "AffectedTaskOccurrences is needed.",
+        "ErrorSavedItemFolderNotFound" => "The folder to save the item in was not found.",
+        "ErrorToFolderNotFound" => "The folder to move or copy to was not found.",
+        "ErrorSyncFolderNotFound" => "The folder to synchronize was not found.",
+        "ErrorParentFolderNotFound" => "The folder to create the new one in was not found.",
+        "ErrorDeleteDistinguishedFolder" => "Distinguished folders cannot be deleted.",
+        "ErrorMoveDistinguishedFolder" => "Distinguished folders cannot be moved.",
+        "ErrorMoveCopyFailed" => "The move or copy failed.",
+        "ErrorCrossMailboxMoveCopy" => "Nothing can be moved or copied to another mailbox.",
+        "ErrorFolderSavePropertyError" => "A property of the folder could not be saved.",
+        "ErrorInvalidPropertySet" => "The property cannot be set.",
+        "ErrorInvalidPropertyDelete" => "The property cannot be deleted.",
+        "ErrorInvalidPropertyAppend" => "Nothing can be appended to the property.",
+        "ErrorInvalidPropertyRequest" => "The property cannot be asked for in this request.",
+        "ErrorInvalidPropertyUpdateSentMessage" => {
+            "The property cannot be changed in a message that was sent."
+        }
+        "ErrorUpdatePropertyMismatch" => "The value is not one of the named property.",
+        "ErrorIncorrectUpdatePropertyCount" => "An update must name one property and one value.",
+        "ErrorObjectTypeChanged" => "The kind of an item cannot be changed.",
+        "ErrorInvalidExtendedProperty" => "The extended property is not named in a valid way.",
+        "ErrorInvalidExtendedPropertyValue" => {
+            "The value of the extended property is not one of its type."
+        }
+        "ErrorMimeContentInvalidBase64String" => "The MIME content is not Base64.",
+        "ErrorInvalidSendItemSaveSettings" => {
+            "A folder was given for a copy that is not to be kept."
+        }
+        "ErrorSubscriptionNotFound" => "The subscription was not found.",
+        "ErrorInvalidSubscription" => "The subscription is not valid.",
+        "ErrorInvalidWatermark" => "The watermark is not valid.",
+        "ErrorInvalidRestriction" => "The restriction is not valid.",
+        "ErrorInvalidExchangeImpersonationHeaderData" => "The impersonation header names nobody.",
+        "ErrorAccessDenied" => "Access is denied.",
         _ => "The request cannot be served.",
     }
 }

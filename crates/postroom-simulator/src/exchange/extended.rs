@@ -7,7 +7,7 @@ use super::xml::Xml;
 use crate::model::{Folder, Item, ItemKind, PropertyPath, PropertyValue};
 
 const MEETING_SET: &str = "6ed8da90-450b-101b-98da-00aa003f1305";
-const INTERNET_HEADERS: &str = "00020386-0000-0000-c000-000000000046";
+pub(super) const INTERNET_HEADERS: &str = "00020386-0000-0000-c000-000000000046";
 
 /// The value of an extended property of an item; `None` where there is none.
 ///

@@ -5,15 +5,46 @@ use base64::engine::general_purpose::STANDARD;
 use uuid::Uuid;
 
 use super::code::Refusal;
-use crate::model::{AccountId, Folder, FolderId, Item, ItemId, ItemKind};
+use crate::model::{AccountId, Attachment, Folder, FolderId, Item, ItemId, ItemKind};
 
 /// What an id names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Named {
     Folder(FolderId),
     Item(ItemId),
-    /// An attachment by its place in its item.
+    /// An attachment by its [`attachment_number`] in its item.
     Attachment(ItemId, u32),
+}
+
+/// The number of the attachment at `index`. It follows from the attachment and not from its place,
+/// so that an id never comes to name a neighbour when another attachment is taken away. Equal
+/// attachments are counted.
+pub(super) fn attachment_number(all: &[Attachment], index: usize) -> u32 {
+    const PART: usize = 4096;
+    let Some(one) = all.get(index) else {
+        return u32::MAX;
+    };
+    let twins = all.iter().take(index).filter(|other| *other == one).count();
+    let size = one.content.len();
+    let head = one.content.get(..size.min(PART)).unwrap_or_default();
+    let tail = one
+        .content
+        .get(size.saturating_sub(PART)..)
+        .unwrap_or_default();
+    let counts = [size.to_be_bytes(), twins.to_be_bytes()].concat();
+    // FNV-1a.
+    [
+        one.name.as_bytes(),
+        one.content_id.as_bytes(),
+        head,
+        tail,
+        &counts,
+    ]
+    .into_iter()
+    .flatten()
+    .fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    })
 }
 
 /// The GUID of a mailbox.

@@ -12,6 +12,7 @@ use roxmltree::Node;
 use super::call::{Call, Outcome, child, child_text, is_true};
 use super::code::Refusal;
 use super::path::Extended;
+use super::schema::schema;
 use crate::model::{
     Address, Attachment, Body, Field, Item, ItemKind, NewItem, PropertyPath, PropertyValue,
     compose, header_addresses, header_text,
@@ -65,11 +66,28 @@ pub(super) fn property(node: Node<'_, '_>) -> Outcome<(PropertyPath, PropertyVal
     if !value.values.iter().all(fits) {
         return Err(Refusal::new("ErrorInvalidExtendedPropertyValue"));
     }
+    let mut value = value;
+    for text in &mut value.values {
+        match scalar {
+            "Boolean" => *text = boolean(text),
+            "SystemTime" => *text = date_time(text),
+            _ => {}
+        }
+    }
     Ok((path.path, value))
 }
 
-/// An element and all below it as a field.
+/// A property of an item, and all below it, as a field.
 pub(super) fn field(node: Node<'_, '_>) -> Field {
+    let of = node
+        .parent()
+        .and_then(|item| schema().type_of("t:NonEmptyArrayOfAllItemsType", item.tag_name().name()))
+        .and_then(|item| schema().type_of(item, node.tag_name().name()));
+    typed_field(node, of)
+}
+
+/// An element of that type as a field.
+pub(super) fn typed_field(node: Node<'_, '_>, of: Option<&str>) -> Field {
     let mut field = Field::text(node.tag_name().name(), "");
     for attribute in node.attributes() {
         field = field.with(attribute.name(), attribute.value());
@@ -77,13 +95,39 @@ pub(super) fn field(node: Node<'_, '_>) -> Field {
     let children: Vec<Field> = node
         .children()
         .filter(Node::is_element)
-        .map(self::field)
+        .map(|child| {
+            let name = child.tag_name().name();
+            typed_field(child, of.and_then(|of| schema().type_of(of, name)))
+        })
         .collect();
     if children.is_empty() {
-        node.text().unwrap_or_default().clone_into(&mut field.text);
+        let text = node.text().unwrap_or_default();
+        field.text = match of {
+            Some("xs:boolean") => boolean(text),
+            Some("xs:dateTime") => date_time(text),
+            _ => text.to_owned(),
+        };
     }
     field.children = children;
     field
+}
+
+/// A boolean as the server writes it, whichever of the two ways the client wrote it in.
+fn boolean(text: &str) -> String {
+    if is_true(text) { "true" } else { "false" }.to_owned()
+}
+
+/// A time as the server writes it: UTC. One without an offset is taken for UTC.
+fn date_time(text: &str) -> String {
+    let naive = || {
+        let time: jiff::civil::DateTime = text.trim().parse().ok()?;
+        Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+    };
+    let time = text.trim().parse::<jiff::Timestamp>().ok().or_else(naive);
+    time.map_or_else(
+        || text.to_owned(),
+        |time| super::value::date_time(Timestamp::from_seconds(time.as_second())),
+    )
 }
 
 fn address(mailbox: Node<'_, '_>) -> Option<Address> {
@@ -309,7 +353,8 @@ fn message_mime(
 pub(super) fn new_item(call: &Call<'_>, node: Node<'_, '_>) -> Outcome<NewItem> {
     let element = node.tag_name().name();
     let kind = kind_of(element).ok_or_else(|| {
-        Refusal::new("ErrorInvalidOperation").text("This server does not serve response objects.")
+        Refusal::new("ErrorInvalidOperation")
+            .text("This server does not serve this response object.")
     })?;
     if let Some(wrong) = node
         .children()
@@ -360,6 +405,16 @@ pub(super) fn new_item(call: &Call<'_>, node: Node<'_, '_>) -> Outcome<NewItem> 
     {
         let (path, value) = property(node)?;
         apply_special(&mut new, &path, &value);
+        // A property of this set is a header of the message: kept as one, it is sent as one.
+        if let PropertyPath::Named { set, name } = &path
+            && set == super::extended::INTERNET_HEADERS
+            && kind == ItemKind::Message
+            && is_header_name(name)
+        {
+            let value = header_text(&value.text().replace(['\r', '\n'], " "));
+            new.content = crate::model::with_headers(&new.content, &[(name, Some(value))]);
+            continue;
+        }
         new.properties.insert(path, value);
     }
     // These live in the item itself; kept twice they would come to disagree.
@@ -367,6 +422,13 @@ pub(super) fn new_item(call: &Call<'_>, node: Node<'_, '_>) -> Outcome<NewItem> 
     new.properties.remove(&PropertyPath::Tag(0x0E06));
     new.properties.remove(&PropertyPath::Tag(0x0039));
     Ok(new)
+}
+
+fn is_header_name(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b':')
 }
 
 fn apply_special(new: &mut NewItem, path: &PropertyPath, value: &PropertyValue) {

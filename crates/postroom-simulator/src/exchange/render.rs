@@ -172,12 +172,12 @@ pub(super) fn folder_value(
     element: &str,
 ) -> Option<Field> {
     match name {
-        "FolderId" => Some(folder_id(call, name, folder)),
+        "FolderId" => Some(folder_id(name, folder)),
         "ParentFolderId" => {
             let parent = folder
                 .parent
                 .and_then(|parent| call.mail.folder(parent).ok());
-            Some(folder_id(call, name, parent.as_ref().unwrap_or(folder)))
+            Some(folder_id(name, parent.as_ref().unwrap_or(folder)))
         }
         "FolderClass" => (!folder.class.is_empty()).then(|| Field::text(name, &folder.class)),
         "DisplayName" => Some(Field::text(name, &folder.name)),
@@ -207,8 +207,8 @@ pub(super) fn folder_value(
     }
 }
 
-fn folder_id(call: &Call<'_>, name: &str, folder: &Folder) -> Field {
-    let id = ids::encode(call.account, Named::Folder(folder.id));
+fn folder_id(name: &str, folder: &Folder) -> Field {
+    let id = ids::encode(folder.account, Named::Folder(folder.id));
     Field::text(name, "")
         .with("Id", id)
         .with("ChangeKey", ids::folder_change_key(folder))

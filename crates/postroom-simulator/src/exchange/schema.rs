@@ -146,6 +146,11 @@ impl Schema {
         all
     }
 
+    /// The type of a child of a type.
+    pub(super) fn type_of(&self, of: &str, child: &str) -> Option<&'static str> {
+        find(&self.complex.get(of)?.content, &format!("t:{child}"))
+    }
+
     /// Whether a request element is known at all.
     pub(super) fn knows(&self, element: Node<'_, '_>) -> bool {
         self.roots.contains_key(qualified(element).as_str())

@@ -16,7 +16,7 @@ use super::capture::Capture;
 use super::code::Refusal;
 use super::fault::{Fault, Faults};
 use super::http::{Cut, HttpRequest, HttpResponse, ResponseBody};
-use super::ops::{self, EventStream, Subscriptions};
+use super::ops::{self, EventStream, OutOfOffice, Subscriptions};
 use super::permit::Running;
 use super::schema;
 use super::soap::{self, Envelope};
@@ -125,6 +125,7 @@ impl ExchangeBuilder {
             mail,
             changes,
             subscriptions: Mutex::new(Subscriptions::new()),
+            out_of_office: Mutex::new(OutOfOffice::new()),
             faults: Faults::new(self.seed),
             version: self.version,
             request_max: self.request_max,
@@ -154,6 +155,7 @@ pub(super) struct Inner {
     pub(super) mail: Arc<MailSystem>,
     pub(super) changes: watch::Sender<u64>,
     subscriptions: Mutex<Subscriptions>,
+    pub(super) out_of_office: Mutex<OutOfOffice>,
     pub(super) faults: Faults,
     pub(super) version: ServerVersion,
     pub(super) request_max: u64,
@@ -409,8 +411,7 @@ impl Inner {
         }
         self.check_version(envelope)?;
         if !schema::schema().knows(envelope.request) {
-            return Err(Refusal::new("ErrorInvalidRequest")
-                .text("The operation is not known to this server."));
+            return Err(ops::unknown(operation));
         }
         soap::validate(document, envelope.request)?;
         let call = Call {
@@ -460,8 +461,8 @@ impl Inner {
         soap::write_envelope(&mut xml, &self.version, |xml| {
             let name = format!("m:{}Response", call.operation);
             xml.open(&name, &[]);
-            if call.operation.starts_with("GetUserOof") {
-                ops::oof(xml, outcome.err());
+            if call.operation.ends_with("UserOofSettings") {
+                ops::answer_oof(xml, outcome, messages);
             } else {
                 xml.open("m:ResponseMessages", &[]);
                 match outcome {

@@ -1,5 +1,6 @@
 //! The server by its answers, called without a socket.
 
+mod clients;
 mod faults;
 mod operations;
 mod sockets;

@@ -162,8 +162,11 @@ pub(super) fn attachment_head(
     attachment: &Attachment,
 ) -> Vec<Field> {
     let id = ids::encode(
-        call.account,
-        Named::Attachment(item.id, u32::try_from(index).unwrap_or(u32::MAX)),
+        call.owner(item),
+        Named::Attachment(
+            item.id,
+            ids::attachment_number(item.all_attachments(), index),
+        ),
     );
     let mut parts = vec![
         Field::text("AttachmentId", "").with("Id", id),
@@ -223,7 +226,7 @@ pub(super) fn value(call: &Call<'_>, item: &Item, name: &str, shape: &Shape) -> 
         }
         "ParentFolderId" => {
             let folder = call.mail.folder(item.folder).ok()?;
-            let id = ids::encode(call.account, Named::Folder(folder.id));
+            let id = ids::encode(folder.account, Named::Folder(folder.id));
             return Some(
                 Field::text(name, "")
                     .with("Id", id)

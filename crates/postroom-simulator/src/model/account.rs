@@ -45,6 +45,9 @@ pub struct Account {
     pub password: String,
     /// Rights on other people's mailboxes.
     pub impersonation: Impersonation,
+    /// Primary addresses, in lower case, of other mailboxes that the account may open under its own
+    /// name: Exchange's FullAccess permission, which impersonation neither needs nor gives.
+    pub full_access: BTreeSet<String>,
     /// Addresses other than its own that the account may send as, in lower case.
     pub send_as: BTreeSet<String>,
     /// Whether the account may use EWS (`Set-CASMailbox -EwsEnabled`).
@@ -66,6 +69,7 @@ impl Account {
             display_name,
             password: String::new(),
             impersonation: Impersonation::Nobody,
+            full_access: BTreeSet::new(),
             send_as: BTreeSet::new(),
             ews_enabled: true,
             has_mailbox: true,
@@ -115,6 +119,13 @@ impl Account {
         self
     }
 
+    /// Lets the account open another mailbox under its own name.
+    #[must_use]
+    pub fn opens(mut self, address: &str) -> Self {
+        self.full_access.insert(address.to_lowercase());
+        self
+    }
+
     /// Forbids EWS to the account.
     #[must_use]
     pub const fn ews_disabled(mut self) -> Self {
@@ -139,6 +150,12 @@ impl Account {
                 .any(|alias| alias.eq_ignore_ascii_case(address))
     }
 
+    /// Whether this account may open the mailbox of `other` under its own name.
+    #[must_use]
+    pub fn may_open(&self, other: &Self) -> bool {
+        self.full_access.contains(&other.address.to_lowercase())
+    }
+
     /// Whether this account may act as the owner of `other`.
     #[must_use]
     pub fn may_impersonate(&self, other: &Self) -> bool {
@@ -153,7 +170,7 @@ impl Account {
 /// A text that describes no account.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not an account; write it as ADDRESS=PASSWORD[;user=NAME][;name=NAME][;alias=ADDRESS][;impersonate][;no-mailbox]"
+    "not an account; write it as ADDRESS=PASSWORD[;user=NAME][;name=NAME][;alias=ADDRESS][;opens=ADDRESS][;impersonate][;no-mailbox]"
 )]
 #[non_exhaustive]
 pub struct AccountSpecError;
@@ -180,6 +197,7 @@ impl FromStr for Account {
                 }
                 Some(("name", name)) => account.display_name(name),
                 Some(("alias", alias)) => account.alias(alias),
+                Some(("opens", address)) => account.opens(address),
                 None if part == "impersonate" => account.impersonates_everybody(),
                 None if part == "no-mailbox" => account.without_mailbox(),
                 _ => return Err(AccountSpecError),

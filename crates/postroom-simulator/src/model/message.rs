@@ -506,7 +506,12 @@ fn push_attachment(out: &mut BytesMut, attachment: &Attachment) {
     let name = header_text(&attachment.name.replace(['"', '\\'], "_"));
     if attachment.message {
         push_header(out, "Content-Type", "message/rfc822");
-        push_header(out, "Content-Disposition", "attachment");
+        let disposition = if name.is_empty() {
+            "attachment".to_owned()
+        } else {
+            format!("attachment; filename=\"{name}\"")
+        };
+        push_header(out, "Content-Disposition", &disposition);
         out.extend_from_slice(b"\r\n");
         out.extend_from_slice(&attachment.content);
         out.extend_from_slice(b"\r\n");

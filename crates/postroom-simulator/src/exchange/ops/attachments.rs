@@ -1,6 +1,6 @@
 //! Attachments.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,14 +15,14 @@ use crate::exchange::value::{attachment_head, mailbox};
 use crate::exchange::xml::Xml;
 use crate::model::{Attachment, Field, Item, Summary};
 
-fn named(call: &Call<'_>, node: Node<'_, '_>) -> Outcome<(Arc<Item>, usize)> {
+fn named(call: &Call<'_>, node: Node<'_, '_>) -> Outcome<(Arc<Item>, u32)> {
     match ids::decode(node.attribute("Id").unwrap_or_default()) {
-        Ok(Named::Attachment(item, index)) => {
+        Ok(Named::Attachment(item, number)) => {
             let item = call.mail.item(item)?;
-            if call.mail.folder(item.folder)?.account != call.account {
+            if !call.may_open(call.mail.folder(item.folder)?.account) {
                 return Err(Refusal::new("ErrorItemNotFound"));
             }
-            Ok((item, usize::try_from(index).unwrap_or(usize::MAX)))
+            Ok((item, number))
         }
         _ => Err(Refusal::new("ErrorInvalidAttachmentId")),
     }
@@ -32,11 +32,11 @@ pub(super) fn get(call: &Call<'_>, request: Node<'_, '_>, xml: &mut Xml) -> Outc
     let with_mime = child(request, "AttachmentShape")
         .is_some_and(|shape| is_true(child_text(shape, "IncludeMimeContent")));
     call.batch(xml, required(request, "AttachmentIds")?, |xml, node| {
-        let outcome = named(call, node).and_then(|(item, index)| {
-            let attachment = item
-                .all_attachments()
-                .get(index)
-                .cloned()
+        let outcome = named(call, node).and_then(|(item, number)| {
+            let (index, attachment) = numbers(&item)
+                .iter()
+                .position(|other| *other == number)
+                .and_then(|index| Some((index, item.all_attachments().get(index).cloned()?)))
                 .ok_or_else(|| Refusal::new("ErrorItemNotFound"))?;
             Ok((attachment_head(call, &item, index, &attachment), attachment))
         });
@@ -52,6 +52,14 @@ pub(super) fn get(call: &Call<'_>, request: Node<'_, '_>, xml: &mut Xml) -> Outc
         );
     });
     Ok(())
+}
+
+/// The numbers of an item's attachments, in their order.
+fn numbers(item: &Item) -> Vec<u32> {
+    let all = item.all_attachments();
+    (0..all.len())
+        .map(|index| ids::attachment_number(all, index))
+        .collect()
 }
 
 fn write(xml: &mut Xml, head: &[Field], attachment: &Attachment, with_mime: bool) {
@@ -139,17 +147,15 @@ pub(super) fn create(call: &Call<'_>, request: Node<'_, '_>, xml: &mut Xml) -> O
             all.push(input::attachment(node)?);
             let index = all.len().saturating_sub(1);
             let saved = store(call, &item, all)?;
-            Ok((index, saved))
+            let number = ids::attachment_number(saved.all_attachments(), index);
+            Ok((number, saved))
         });
         call.respond(
             xml,
-            outcome.map(|(index, item)| {
+            outcome.map(|(number, item)| {
                 move |xml: &mut Xml| {
                     let (root, key) = call.item_id(&item);
-                    let id = ids::encode(
-                        call.account,
-                        Named::Attachment(item.id, u32::try_from(index).unwrap_or(u32::MAX)),
-                    );
+                    let id = ids::encode(call.owner(&item), Named::Attachment(item.id, number));
                     let message = node.tag_name().name() == "ItemAttachment";
                     let name = if message {
                         "t:ItemAttachment"
@@ -177,22 +183,20 @@ pub(super) fn create(call: &Call<'_>, request: Node<'_, '_>, xml: &mut Xml) -> O
 
 pub(super) fn delete(call: &Call<'_>, request: Node<'_, '_>, xml: &mut Xml) -> Outcome {
     call.refuse_writing()?;
-    // An id names a place in the item as it was before the request, so the places that are taken
-    // away are remembered until its end.
-    let mut gone: BTreeSet<(crate::model::ItemId, usize)> = BTreeSet::new();
+    // Of equal attachments the second would be renumbered when the first is gone, so the numbers
+    // are those from before the request.
+    let mut left: BTreeMap<crate::model::ItemId, Vec<u32>> = BTreeMap::new();
     call.batch(xml, required(request, "AttachmentIds")?, |xml, node| {
-        let outcome = named(call, node).and_then(|(item, index)| {
-            let before = gone
-                .iter()
-                .filter(|(id, other)| *id == item.id && *other < index)
-                .count();
+        let outcome = named(call, node).and_then(|(item, number)| {
+            let left = left.entry(item.id).or_insert_with(|| numbers(&item));
             let mut all = item.all_attachments().to_vec();
-            let at = index.saturating_sub(before);
-            if at >= all.len() || gone.contains(&(item.id, index)) {
-                return Err(Refusal::new("ErrorItemNotFound"));
-            }
+            let at = left
+                .iter()
+                .position(|other| *other == number)
+                .filter(|at| *at < all.len())
+                .ok_or_else(|| Refusal::new("ErrorItemNotFound"))?;
+            left.remove(at);
             all.remove(at);
-            gone.insert((item.id, index));
             store(call, &item, all)
         });
         call.respond(

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use roxmltree::Node;
 
 use super::items::{id_only, refuse_item};
+use super::respond;
 use crate::exchange::call::{Call, Outcome, child, is_true, required};
 use crate::exchange::code::Refusal;
 use crate::exchange::fault::Fault;
+use crate::exchange::ids::{self, Named};
 use crate::exchange::input;
+use crate::exchange::value::element_of;
 use crate::exchange::xml::Xml;
 use crate::model::{FolderId, Item, ItemKind, ModelError, Submission, WellKnown};
 
@@ -24,10 +27,39 @@ pub(super) fn items(call: &Call<'_>, request: Node<'_, '_>, xml: &mut Xml) -> Ou
             .and_then(|folder| one(call, request, node, folder));
         call.respond(
             xml,
-            outcome.map(|item| move |xml: &mut Xml| id_only(call, xml, item.as_ref())),
+            outcome.map(|item| move |xml: &mut Xml| created(call, xml, item.as_ref())),
         );
     });
     Ok(())
+}
+
+/// Writes the id of a new item and those of its attachments, by which a client knows that they need
+/// no CreateAttachment any more.
+fn created(call: &Call<'_>, xml: &mut Xml, item: Option<&Arc<Item>>) {
+    let attachments = item.map_or(&[][..], |item| item.all_attachments());
+    let (Some(item), false) = (item, attachments.is_empty()) else {
+        return id_only(call, xml, item);
+    };
+    let name = format!("t:{}", element_of(item).0);
+    xml.open("m:Items", &[]);
+    xml.open(&name, &[]);
+    call.write_item_id(xml, "t:ItemId", item);
+    xml.open("t:Attachments", &[]);
+    for (index, attachment) in attachments.iter().enumerate() {
+        let kind = if attachment.message {
+            "t:ItemAttachment"
+        } else {
+            "t:FileAttachment"
+        };
+        let number = ids::attachment_number(attachments, index);
+        let id = ids::encode(call.owner(item), Named::Attachment(item.id, number));
+        xml.open(kind, &[]);
+        xml.empty("t:AttachmentId", &[("Id", &id)]);
+        xml.close(kind);
+    }
+    xml.close("t:Attachments");
+    xml.close(&name);
+    xml.close("m:Items");
 }
 
 fn saved_folder(refusal: Refusal) -> Refusal {
@@ -44,7 +76,13 @@ fn one(
     node: Node<'_, '_>,
     folder: Option<FolderId>,
 ) -> Outcome<Option<Arc<Item>>> {
-    let new = input::new_item(call, node)?;
+    if respond::suppresses_receipt(node) {
+        return Ok(None);
+    }
+    let new = match respond::draft(call, node)? {
+        Some(draft) => draft,
+        None => input::new_item(call, node)?,
+    };
     let well_known = |known| call.mail.well_known(call.account, known);
     if new.kind == ItemKind::Appointment && request.attribute("SendMeetingInvitations").is_none() {
         return Err(Refusal::new("ErrorSendMeetingInvitationsRequired"));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use roxmltree::Node;
 
+use super::query::Query;
 use super::restriction::{Operand, Restriction};
 use crate::exchange::call::{Call, Outcome, child, required};
 use crate::exchange::code::Refusal;
@@ -96,21 +97,24 @@ pub(super) fn items(call: &Call<'_>, request: Node<'_, '_>, xml: &mut Xml) -> Ou
     let calendar = child(request, "CalendarView");
     let query = child(request, "QueryString")
         .and_then(|query| query.text())
-        .map(str::to_lowercase);
+        .map(Query::read);
     if calendar.is_some() && (restriction.is_some() || !order.is_empty()) {
         return Err(Refusal::new("ErrorCalendarViewRangeTooBig")
             .text("A calendar view takes neither a restriction nor an order."));
     }
     let hidden = request.attribute("Traversal") == Some("Associated");
+    // Since Exchange 2010 these lie in the recoverable items, not in the folder itself.
+    let soft_deleted = request.attribute("Traversal") == Some("SoftDeleted");
     call.batch(xml, required(request, "ParentFolderIds")?, |xml, node| {
         let page = call.folder(node).map(|folder| {
             let mut found = matching(call, &folder, |item| {
-                item.hidden == hidden
+                !soft_deleted
+                    && item.hidden == hidden
                     && restriction
                         .as_ref()
                         .is_none_or(|restriction| restriction.fits_item(call, item))
                     && calendar.is_none_or(|view| overlaps(item, view))
-                    && query.as_deref().is_none_or(|query| mentions(item, query))
+                    && query.as_ref().is_none_or(|query| query.fits(item))
             });
             sort(call, &mut found, &order);
             if calendar.is_some() {
@@ -177,18 +181,6 @@ fn overlaps(item: &Item, view: Node<'_, '_>) -> bool {
         ((Some(from), Some(to)), Some(start), Some(end)) => start < to && end > from,
         _ => false,
     }
-}
-
-fn mentions(item: &Item, query: &str) -> bool {
-    let wanted = query.rsplit(':').next().unwrap_or(query).trim_matches('"');
-    let summary = item.summary();
-    let from = summary
-        .from
-        .as_ref()
-        .map_or("", |from| from.address.as_str());
-    [summary.subject.as_str(), from, field_text(item, "Subject")]
-        .iter()
-        .any(|text| text.to_lowercase().contains(wanted))
 }
 
 /// The paths of a sort order, with `true` for descending.

@@ -48,7 +48,7 @@ pub(super) fn find(call: &Call<'_>, request: Node<'_, '_>, xml: &mut Xml) -> Out
         let found = call.folder(node).map(|parent| {
             let all = call
                 .mail
-                .folders(call.account)
+                .folders(parent.account)
                 .into_iter()
                 .filter(|folder| {
                     let placed = if deep {

@@ -6,6 +6,9 @@ mod find;
 mod folders;
 mod items;
 mod names;
+mod oof;
+mod query;
+mod respond;
 mod restriction;
 mod subscriptions;
 mod sync;
@@ -16,7 +19,7 @@ pub(super) use subscriptions::{Subscriptions, open_stream};
 
 use roxmltree::Node;
 
-use super::call::{Call, Outcome, refusal_head};
+use super::call::{Call, Outcome};
 use super::code::Refusal;
 use super::xml::Xml;
 
@@ -48,7 +51,8 @@ pub(super) fn serve(call: &Call<'_>, request: Node<'_, '_>, xml: &mut Xml) -> Ou
         "Subscribe" => subscriptions::subscribe(call, request, xml),
         "Unsubscribe" => subscriptions::unsubscribe(call, request, xml),
         "GetEvents" => subscriptions::events(call, request, xml),
-        "GetUserOofSettings" => Ok(()),
+        "GetUserOofSettings" => oof::get(call, request, xml),
+        "SetUserOofSettings" => oof::set(call, request, xml),
         "GetServerTimeZones" => names::time_zones(call, request, xml),
         "ConvertId" => names::convert(call, request, xml),
         _ => {
@@ -58,20 +62,62 @@ pub(super) fn serve(call: &Call<'_>, request: Node<'_, '_>, xml: &mut Xml) -> Ou
     }
 }
 
-/// Out of office: always off. This operation has an answer of a shape of its own.
-pub(super) fn oof(xml: &mut Xml, refusal: Option<Refusal>) {
-    if let Some(refusal) = refusal {
-        xml.open("m:ResponseMessage", &[("ResponseClass", "Error")]);
-        refusal_head(xml, &refusal);
-        xml.close("m:ResponseMessage");
-        return;
+/// Operations of Exchange that this server leaves out. A client is told so, where
+/// `ErrorInvalidRequest` would have it try one schema version after the other.
+const LEFT_OUT: [&str; 44] = [
+    "AddDelegate",
+    "AddImContactToGroup",
+    "AddImGroup",
+    "ApplyConversationAction",
+    "ArchiveItem",
+    "CreateFolderPath",
+    "CreateManagedFolder",
+    "CreateUserConfiguration",
+    "DeleteUserConfiguration",
+    "DisableApp",
+    "DisconnectPhoneCall",
+    "ExpandDL",
+    "ExportItems",
+    "FindConversation",
+    "FindMessageTrackingReport",
+    "FindPeople",
+    "GetAppManifests",
+    "GetClientAccessToken",
+    "GetConversationItems",
+    "GetDelegate",
+    "GetImItemList",
+    "GetImItems",
+    "GetInboxRules",
+    "GetMailTips",
+    "GetMessageTrackingReport",
+    "GetPasswordExpirationDate",
+    "GetPersona",
+    "GetRoomLists",
+    "GetRooms",
+    "GetSearchableMailboxes",
+    "GetServiceConfiguration",
+    "GetSharingFolder",
+    "GetSharingMetadata",
+    "GetUserAvailability",
+    "GetUserConfiguration",
+    "GetUserPhoto",
+    "GetUserRetentionPolicyTags",
+    "MarkAllItemsAsRead",
+    "RemoveDelegate",
+    "SearchMailboxes",
+    "UpdateDelegate",
+    "UpdateInboxRules",
+    "UpdateUserConfiguration",
+    "UploadItems",
+];
+
+/// Why a request element that the schema does not hold is refused.
+pub(super) fn unknown(operation: &str) -> Refusal {
+    if LEFT_OUT.contains(&operation) {
+        Refusal::new("ErrorInvalidOperation").text("This server does not serve the operation.")
+    } else {
+        Refusal::new("ErrorInvalidRequest").text("The operation is not known to this server.")
     }
-    xml.open("m:ResponseMessage", &[("ResponseClass", "Success")]);
-    xml.leaf("m:ResponseCode", "NoError");
-    xml.close("m:ResponseMessage");
-    xml.open("t:OofSettings", &[]);
-    xml.leaf("t:OofState", "Disabled");
-    xml.leaf("t:ExternalAudience", "None");
-    xml.close("t:OofSettings");
-    xml.leaf("m:AllowExternalOof", "All");
 }
+
+pub(super) use oof::{OutOfOffice, answer as answer_oof};

@@ -79,7 +79,10 @@ impl Operand {
         let Some(field) = field else {
             return Self::Missing;
         };
-        if field.children.is_empty() {
+        if let Some(id) = field.attribute("Id").filter(|_| field.text.is_empty()) {
+            // Ids have no text: a conversation, a folder, the item itself.
+            Self::Text(vec![id.to_owned()])
+        } else if field.children.is_empty() {
             Self::read(&field.text)
         } else {
             Self::Text(leaves(&field))

@@ -301,14 +301,14 @@ pub(super) fn hierarchy(call: &Call<'_>, request: Node<'_, '_>, xml: &mut Xml) -
         if state.below.take().is_some() {
             let all = call
                 .mail
-                .folders(call.account)
+                .folders(root.account)
                 .into_iter()
                 .filter(|folder| render::is_below(call, folder, root.id));
             changes.extend(all.map(|folder| ("Create", folder.id, Some(folder))));
         } else {
             let page = call
                 .mail
-                .folder_changes(call.account, state.known, usize::MAX)?;
+                .folder_changes(root.account, state.known, usize::MAX)?;
             state.known = page.next;
             for change in page.changes {
                 let folder = call.mail.folder(change.id).ok();

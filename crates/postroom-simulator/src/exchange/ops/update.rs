@@ -21,7 +21,9 @@ pub(super) fn items(call: &Call<'_>, request: Node<'_, '_>, xml: &mut Xml) -> Ou
             xml,
             outcome.map(|item| {
                 move |xml: &mut Xml| {
-                    super::items::id_only(call, xml, Some(&item));
+                    // What was sent is no longer where it was, and its new place is not told.
+                    let stays = !sends(request) || item.kind != ItemKind::Message || !item.draft;
+                    super::items::id_only(call, xml, stays.then_some(&item));
                     if item.kind == ItemKind::Message {
                         xml.open("m:ConflictResults", &[]);
                         xml.leaf("t:Count", "0");
@@ -32,6 +34,12 @@ pub(super) fn items(call: &Call<'_>, request: Node<'_, '_>, xml: &mut Xml) -> Ou
         );
     });
     Ok(())
+}
+
+fn sends(request: Node<'_, '_>) -> bool {
+    request
+        .attribute("MessageDisposition")
+        .is_some_and(|how| how != "SaveOnly")
 }
 
 fn one(call: &Call<'_>, request: Node<'_, '_>, change: Node<'_, '_>) -> Outcome<Arc<Item>> {
@@ -104,11 +112,7 @@ fn one(call: &Call<'_>, request: Node<'_, '_>, change: Node<'_, '_>) -> Outcome<
             ModelError::Stale => Refusal::new("ErrorIrresolvableConflict"),
             other => other.into(),
         })?;
-    if request
-        .attribute("MessageDisposition")
-        .is_some_and(|how| how != "SaveOnly")
-        && saved.draft
-    {
+    if sends(request) && saved.draft {
         let known = crate::model::WellKnown::SentItems;
         let copy = request.attribute("MessageDisposition") == Some("SendAndSaveCopy");
         let file_in = if copy {
