@@ -350,3 +350,36 @@ async fn nobody_is_disabled_in_silence_however_the_process_dies() {
     }
     assert!(call > 20, "only {call} calls: the fuse does not see them");
 }
+
+#[tokio::test]
+async fn the_kept_raw_form_outlives_the_server_copy_and_a_replay() {
+    let world = World::ready().await;
+    let mail = world.server.mail();
+    let inbox = mail
+        .well_known(mail.account(DESK).unwrap(), WellKnown::Inbox)
+        .unwrap();
+    let bytes = &b"\x00\x01\x02 nothing like a header\x00\r\n"[..];
+    let mut item = postroom_simulator::model::NewItem::message(bytes);
+    item.draft = false;
+    let item = mail.append(inbox, item).unwrap();
+    for _ in 0..5 {
+        world.pass(Duration::from_secs(3600)).await;
+    }
+    let quarantined = async || {
+        let rows = world.ledger().await;
+        let kept = |row: &postroom_core::ledger::LedgerEntry| {
+            matches!(row.state, LedgerState::Quarantined { raw_kept: true, .. })
+        };
+        rows.into_iter().find(kept).map(|row| row.id)
+    };
+    let row = quarantined().await.expect("set aside");
+    // Somebody tidies up, and somebody else replays.
+    mail.delete_item(item.id, postroom_simulator::model::Disposal::Hard)
+        .unwrap();
+    world.admin().replay(&world.operator, row).await.unwrap();
+    for _ in 0..5 {
+        world.pass(Duration::from_secs(3600)).await;
+    }
+    let raw = world.admin().quarantined_raw(&world.operator, row).await;
+    assert!(raw.unwrap().is_some(), "the only copy there is");
+}

@@ -503,7 +503,7 @@ pub(super) fn quarantined_raw(read: &Read<'_>, id: LedgerId) -> Outcome<Option<R
     let raw = one(
         read,
         "ledger",
-        "SELECT raw_no FROM ledger WHERE id = ?1 AND state_name = 'quarantined'",
+        "SELECT raw_no FROM ledger WHERE id = ?1",
         params![id.bytes()],
         |row| row.get::<Option<i64>>(0),
     )?

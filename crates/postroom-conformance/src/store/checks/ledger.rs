@@ -306,6 +306,8 @@ pub(in crate::store) async fn a_replay_makes_it_pending(case: &mut Case) -> Chec
     for n in [1, 2] {
         case.store().replay(ledger_id(user.id, n), NOW).await?;
     }
+    let kept = case.store().quarantined_raw(ledger_id(user.id, 1)).await?;
+    ensure!(kept.is_some(), "replaying it threw the raw message away");
     ensure_eq!(
         pending(case, &user).await?,
         [remote(1), remote(2)],
