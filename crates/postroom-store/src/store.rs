@@ -163,7 +163,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     async fn release_lease(&self, lease: &Lease) -> Result<()>;
 
     /// Stores what a cycle leaves in its workload's state. Taking it out of processing counts the
-    /// mailbox's revision up, so that nobody puts it back without having seen that.
+    /// mailbox's revision up, so that nobody puts it back without having seen that. A due time that
+    /// was set after a successful cycle had started, and that comes earlier, stays.
     ///
     /// # Errors
     /// `LeaseLost`.
@@ -234,7 +235,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// How many rows of a mailbox (of all, where `None`) are in each state.
     async fn ledger_counts(&self, mailbox: Option<MailboxId>) -> Result<LedgerCounts>;
 
-    /// The raw message kept for a quarantined row.
+    /// The raw message kept when a row was quarantined; it stays when the row is replayed, as it may
+    /// be the only copy left.
     async fn quarantined_raw(&self, id: LedgerId) -> Result<Option<RawMessage>>;
 
     // ---- correlation --------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use postroom_engine::ErrorKind;
+use postroom_simulator::memory::{FaultEffect, MemoryFault};
 
 use crate::world::{DESK, World};
 
@@ -95,4 +96,25 @@ async fn a_clock_that_is_set_back_does_not_stop_the_feed() {
     });
     assert!(taken.await);
     running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_asked_for_while_a_cycle_runs_is_done_after_it() {
+    let world = World::ready().await;
+    world.mail_from_jo(&[DESK], "a@x", "First", "");
+    let slow = FaultEffect::Slow(Duration::from_secs(10));
+    world
+        .server
+        .arm(MemoryFault::new(slow).on("mail.fetch").times(1));
+    world.clock.advance(Duration::from_secs(900));
+    let asking = async {
+        world.clock.advance(Duration::from_secs(1));
+        world.mail_from_jo(&[DESK], "b@x", "Second", "");
+        let ids = [world.desk_mailbox];
+        let asked = world.admin().sync_now(&world.operator, &ids).await;
+        assert!(asked.iter().all(|(_, outcome)| outcome.is_ok()));
+    };
+    let (stepped, ()) = tokio::join!(world.engine.step(), asking);
+    stepped.unwrap();
+    assert_eq!(world.emails().await.len(), 2);
 }

@@ -205,8 +205,10 @@ pub(super) fn record_cycle(write: &Write<'_>, lease: &Lease, cycle: &CycleRecord
     }
     change(
         write,
-        "UPDATE workloads SET health = ?3, next_due_ms = ?4, idle_cycles = ?5, last_started_ms = ?6,
-             last_succeeded_ms = coalesce(?7, last_succeeded_ms)
+        // What became due while the cycle ran stays due; a failure's wait is kept.
+        "UPDATE workloads SET health = ?3,
+             next_due_ms = CASE WHEN ?7 IS NOT NULL AND next_due_ms > ?6 THEN min(next_due_ms, ?4) ELSE ?4 END,
+             idle_cycles = ?5, last_started_ms = ?6, last_succeeded_ms = coalesce(?7, last_succeeded_ms)
          WHERE mailbox_no = ?1 AND workload = ?2",
         params![
             no,
