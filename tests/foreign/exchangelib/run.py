@@ -23,10 +23,12 @@ from datetime import timedelta
 import exchangelib
 from exchangelib import (
     DELEGATE, IMPERSONATION, Account, Build, CalendarItem, Configuration, Contact, Credentials, EWSDateTime,
-    EWSTimeZone, ExtendedProperty, FileAttachment, HTMLBody, ItemAttachment, Mailbox, Message, Q, Task, Version,
+    EWSTimeZone, ExtendedProperty, FileAttachment, HTMLBody, ItemAttachment, Mailbox, Message, OofSettings, Q, Task, Version,
 )
 from exchangelib.errors import (
-    ErrorFolderExists, ErrorImpersonateUserDenied, ErrorInvalidRecipients, ErrorItemNotFound, ErrorNonExistentMailbox, UnauthorizedError,
+    ErrorFolderExists, ErrorFolderNotFound, ErrorImpersonateUserDenied, ErrorInvalidIdMalformed, ErrorInvalidOperation,
+    ErrorInvalidRecipients, ErrorInvalidSyncStateData, ErrorIrresolvableConflict, ErrorItemNotFound, ErrorNonExistentMailbox,
+    ErrorSyncFolderNotFound, UnauthorizedError,
 )
 from exchangelib.folders import Calendar, Contacts, DeletedItems, Drafts, Inbox, JunkEmail, Messages, SentItems, Tasks
 from exchangelib.indexed_properties import EmailAddress, PhoneNumber, PhysicalAddress
@@ -53,7 +55,42 @@ class SearchKey(ExtendedProperty):
     property_type = "Binary"
 
 
+class Number(ExtendedProperty):
+    property_set_id = "6a3c1f9e-2f0b-4d5e-9a77-0d4b8e5c1a20"
+    property_name = "number"
+    property_type = "Integer"
+
+
+class Labels(ExtendedProperty):
+    property_set_id = "6a3c1f9e-2f0b-4d5e-9a77-0d4b8e5c1a20"
+    property_name = "labels"
+    property_type = "StringArray"
+
+
+class Handled(ExtendedProperty):
+    distinguished_property_set_id = "PublicStrings"
+    property_name = "handled"
+    property_type = "Boolean"
+
+
+class Due(ExtendedProperty):
+    distinguished_property_set_id = "Common"
+    property_id = 0x8517
+    property_type = "SystemTime"
+
+
+class CaseHeader(ExtendedProperty):
+    distinguished_property_set_id = "InternetHeaders"
+    property_name = "X-Case"
+    property_type = "String"
+
+
 Message.register("stamp", Stamp)
+Message.register("number", Number)
+Message.register("labels", Labels)
+Message.register("handled", Handled)
+Message.register("due", Due)
+Message.register("case_header", CaseHeader)
 Message.register("search_key", SearchKey)
 
 
@@ -77,8 +114,16 @@ def EWSTimezone_utc():
 
 
 def message(account, subject, to=JO, **more):
-    return Message(account=account, folder=account.drafts, subject=subject, body="Hello.",
-                   to_recipients=[Mailbox(email_address=to)], **more)
+    more.setdefault("folder", account.drafts)
+    return Message(account=account, subject=subject, body="Hello.", to_recipients=[Mailbox(email_address=to)], **more)
+
+
+def refused(error, call):
+    try:
+        call()
+    except error:
+        return
+    raise AssertionError(f"no {error.__name__}")
 
 
 def fetched(folder, subject):
@@ -121,6 +166,17 @@ def impersonation_needs_a_mailbox(world):
     except ErrorNonExistentMailbox:
         return
     raise AssertionError("a mailbox that does not exist was opened")
+
+
+@check
+def another_mailbox_opens_with_full_access_only(world):
+    opened = world.account(DESK, "pw", JO, DELEGATE)
+    assert opened.inbox.id == world.jo.inbox.id
+    draft = message(opened, "in the name of Jo").save()
+    assert world.jo.drafts.get(subject="in the name of Jo").id == draft.id
+    draft.delete()
+    refused(ErrorFolderNotFound, lambda: world.account(SERVICE, "service-pw", JO, DELEGATE).inbox)
+    refused(ErrorNonExistentMailbox, lambda: world.account(DESK, "pw", "nobody@example.org", DELEGATE).inbox)
 
 
 # Folders
@@ -219,6 +275,24 @@ def filters_filter(world):
 
 
 @check
+def more_filters_filter(world):
+    inbox = world.desk.inbox
+    assert inbox.filter(subject__in=["Message 1", "Message 2", "none"]).count() == 2
+    assert inbox.exclude(subject="Message 1").filter(subject__startswith="Message ").count() == MESSAGES - 1
+    assert inbox.filter(sender="ann@far.example", subject__startswith="Message ").count() == MESSAGES
+    assert inbox.filter(body__contains="Text 5").count() == 1
+    first, last = (EWSDateTime(year, 1, 1, tzinfo=EWSTimezone_utc()) for year in (2020, 2100))
+    assert inbox.filter(datetime_received__range=(first, last)).count() == inbox.all().count()
+    assert inbox.filter(datetime_received__range=(first, first + timedelta(days=1))).count() == 0
+    item = inbox.get(subject="Message 9")
+    assert [one.subject for one in inbox.filter(conversation_id=item.conversation_id)] == ["Message 9"]
+    assert inbox.filter('subject:"Message 3"').count() == 1
+    assert inbox.filter("from:ann isread:true subject:message").count() == inbox.filter(
+        subject__startswith="Message ", is_read=True).count()
+    assert inbox.all().depth("SoftDeleted").count() == 0
+
+
+@check
 def one_item_or_none(world):
     item = world.desk.inbox.get(subject="Message 7")
     assert item.sender.email_address == "ann@far.example", item.sender
@@ -250,6 +324,37 @@ def many_are_fetched_at_once(world):
     ids = list(world.desk.inbox.filter(subject__startswith="Message ").values_list("id", "changekey"))
     items = list(world.desk.fetch(ids=ids, only_fields=["subject", "mime_content"], chunk_size=10))
     assert len(items) == MESSAGES and all(item.mime_content for item in items)
+
+
+@check
+def hundreds_are_made_paged_changed_and_moved(world):
+    folder = Messages(parent=world.desk.inbox, name="Hundreds")
+    folder.save()
+    made = world.desk.bulk_create(folder=folder, items=[message(world.desk, f"h{n:03}", folder=folder, number=n) for n in range(230)])
+    query = folder.all().only("subject").order_by("subject")
+    query.page_size = 50
+    assert [item.subject for item in query] == [f"h{n:03}" for n in range(230)]
+    assert [item.subject for item in folder.all().only("subject").order_by("subject")[100:120]] == [f"h{n:03}" for n in range(100, 120)]
+    assert [item.number for item in folder.filter(number__gt=226).only("number").order_by("-number")] == [229, 228, 227]
+    items = list(world.desk.fetch(ids=[(one.id, one.changekey) for one in made], only_fields=["subject"], chunk_size=100))
+    for item in items:
+        item.subject += "!"
+    assert len(world.desk.bulk_update([(item, ["subject"]) for item in items])) == 230
+    assert len(world.desk.bulk_copy(ids=made[:20], to_folder=world.desk.junk)) == 20
+    assert len(world.desk.bulk_move(ids=made[:20], to_folder=world.desk.junk)) == 20
+    results = world.desk.bulk_delete(ids=[(made[0].id, None), (made[20].id, None)])
+    assert isinstance(results[0], ErrorItemNotFound) and results[1] is True, results
+    assert world.desk.junk.filter(subject__startswith="h").count() == 40
+    world.desk.junk.filter(subject__startswith="h").delete()
+    folder.delete()
+
+
+@check
+def malformed_ids_are_reported_in_their_place(world):
+    known = world.desk.inbox.get(subject="Message 1")
+    results = list(world.desk.fetch(ids=[("AAAA", None), (known.id, None), ("x!!y", None)], only_fields=["subject"]))
+    assert isinstance(results[0], ErrorInvalidIdMalformed) and isinstance(results[2], ErrorInvalidIdMalformed), results
+    assert results[1].subject == "Message 1"
 
 
 @check
@@ -285,6 +390,50 @@ def a_draft_is_saved_changed_and_read_back(world):
     item.refresh()
     assert item.stamp is None
     item.delete()
+
+
+@check
+def flags_and_receipts_are_kept(world):
+    item = message(world.desk, "flags", sensitivity="Private", is_read_receipt_requested=True, is_read=False,
+                   is_delivery_receipt_requested=True, reply_to=[Mailbox(email_address="r@far.example")]).save()
+    item.refresh()
+    assert item.sensitivity == "Private" and item.is_read is False
+    assert item.is_read_receipt_requested is True and item.is_delivery_receipt_requested is True
+    assert item.reply_to[0].email_address == "r@far.example"
+    assert world.desk.drafts.filter(sensitivity="Private").count() == 1
+    item.delete()
+
+
+@check
+def extended_properties_of_all_sorts_are_kept(world):
+    due = EWSDateTime(2026, 12, 1, 9, tzinfo=EWSTimeZone("Europe/Berlin"))
+    item = message(world.desk, "extended", number=-5, labels=["a", "b ü"], handled=True, due=due, case_header="4711").save()
+    item.refresh()
+    assert (item.number, item.labels, item.handled, item.due, item.case_header) == (-5, ["a", "b ü"], True, due, "4711")
+    assert b"x-case: 4711" in item.mime_content.lower()
+    item.number, item.labels, item.handled, item.case_header = None, ["c"], False, "4712"
+    item.save(update_fields=["number", "labels", "handled", "case_header"])
+    item.refresh()
+    assert (item.number, item.labels, item.handled, item.case_header) == (None, ["c"], False, "4712")
+    assert item.mime_content.lower().count(b"x-case: 4712") == 1 and b"4711" not in item.mime_content
+    drafts = world.desk.drafts
+    assert drafts.filter(handled=False).count() == 1 and drafts.filter(handled=True).count() == 0
+    assert drafts.filter(due__gt=due - timedelta(days=1)).count() == 1
+    assert drafts.filter(number__exists=True).count() == 0
+    item.delete()
+
+
+@check
+def an_old_version_cannot_overwrite_a_newer_one(world):
+    item = message(world.desk, "contended").save()
+    old, new = (list(world.desk.fetch([(item.id, item.changekey)]))[0] for _ in range(2))
+    new.subject, old.subject = "first", "second"
+    new.save(update_fields=["subject"])
+    refused(ErrorIrresolvableConflict, lambda: old.save(update_fields=["subject"], conflict_resolution="NeverOverwrite"))
+    old.save(update_fields=["subject"], conflict_resolution="AlwaysOverwrite")
+    old.refresh()
+    assert old.subject == "second"
+    old.delete()
 
 
 @check
@@ -371,6 +520,25 @@ def attachments_go_in_and_out(world):
 
 
 @check
+def attachment_ids_name_what_they_named(world):
+    item = message(world.desk, "three files")
+    for name in ("a", "b", "c"):
+        item.attach(FileAttachment(name=name, content=name.encode() * 700_000))
+    item.save()
+    first, second, third = item.attachments
+    assert all(attachment.attachment_id for attachment in item.attachments)
+    stale = FileAttachment(parent_item=item, name="a", attachment_id=first.attachment_id)
+    item.detach(first)
+    refused(ErrorItemNotFound, lambda: stale.content)
+    with FileAttachment(parent_item=item, name="b", attachment_id=second.attachment_id).fp as stream:
+        assert stream.read() == b"b" * 700_000
+    item.detach([second, third])
+    item.refresh()
+    assert not item.attachments and not item.has_attachments
+    item.delete()
+
+
+@check
 def a_message_is_attached_to_a_message(world):
     inner = message(world.desk, "inner")
     item = message(world.desk, "outer")
@@ -415,6 +583,36 @@ def a_reply_goes_by_mime(world):
     arrived = world.desk.inbox.get(message_id="<r@x>")
     assert arrived.in_reply_to == "<p@x>" and arrived.references == "<p@x>", arrived
     assert arrived.conversation_topic == "Ping", arrived.conversation_topic
+
+
+@check
+def drafts_are_sent_in_every_way(world):
+    message(world.desk, "way 1", folder=None).send(save_copy=False)
+    message(world.desk, "way 2").save().send(copy_to_folder=world.desk.inbox)
+    message(world.desk, "way 3").save().send_and_save()
+    made = world.desk.bulk_create(folder=world.desk.drafts, items=[message(world.desk, f"way {n}") for n in (4, 5)])
+    assert world.desk.bulk_send(ids=made) == [True, True]
+    assert world.jo.inbox.filter(subject__startswith="way ").count() == 5
+    assert sorted(world.desk.sent.filter(subject__startswith="way ").values_list("subject", flat=True)) == ["way 3", "way 4", "way 5"]
+    assert world.desk.inbox.filter(subject="way 2").count() == 1
+    assert world.desk.drafts.filter(subject__startswith="way ").count() == 0
+
+
+@check
+def replies_and_forwards_are_put_together(world):
+    item = world.desk.inbox.get(subject="Message 3")
+    item.reply(subject="Re: Message 3", body="Our answer", to_recipients=[JO])
+    sent = world.desk.sent.get(subject="Re: Message 3")
+    assert sent.in_reply_to == "<m3@far.example>" and sent.references == "<m3@far.example>"
+    assert sent.body.startswith("Our answer") and "Text 3." in sent.body
+    assert world.jo.inbox.filter(subject="Re: Message 3").count() == 1
+    item.forward(subject="Fwd: Message 3", body="See below", to_recipients=[JO])
+    assert "Text 3." in world.jo.inbox.get(subject="Fwd: Message 3").body
+    item.create_reply_all(subject="Re: all", body=HTMLBody("<b>Draft</b>")).save(world.desk.drafts)
+    draft = world.desk.drafts.get(subject="Re: all")
+    assert draft.is_draft and draft.to_recipients[0].email_address == "ann@far.example" and not draft.cc_recipients
+    assert "<b>Draft</b>" in draft.body
+    draft.delete()
 
 
 @check
@@ -474,6 +672,18 @@ def the_hierarchy_is_synchronised(world):
     state = world.desk.msg_folder_root.folder_sync_state
     folder.delete()
     assert [how for how, _ in world.desk.msg_folder_root.sync_hierarchy(sync_state=state)] == ["delete"]
+
+
+@check
+def a_sync_that_cannot_be_says_why(world):
+    folder = Messages(parent=world.desk.inbox, name="Brief")
+    folder.save()
+    refused(ErrorInvalidSyncStateData, lambda: list(folder.sync_items(sync_state="bm90IG91cnM=")))
+    refused(ErrorInvalidSyncStateData, lambda: list(world.desk.inbox.sync_hierarchy(sync_state="bm90IG91cnM=")))
+    gone = folder.id
+    folder.delete()
+    lost = Messages(parent=world.desk.inbox, id=gone, name="Brief")
+    refused(ErrorSyncFolderNotFound, lambda: list(lost.sync_items()))
 
 
 @check
@@ -577,12 +787,28 @@ def ids_are_converted(world):
 
 
 @check
-def out_of_office_is_off(world):
+def out_of_office_is_set(world):
+    assert world.desk.oof_settings.state == "Disabled"
+    start = EWSDateTime(2030, 1, 1, 8, tzinfo=EWSTimezone_utc())
+    world.desk.oof_settings = OofSettings(state="Scheduled", external_audience="Known", internal_reply="Weg für heute", external_reply="Out",
+                                          start=start, end=start + timedelta(days=1))
+    kept = world.desk.oof_settings
+    assert (kept.state, kept.internal_reply, kept.start) == ("Scheduled", "Weg für heute", start), kept
+    world.desk.oof_settings = OofSettings(state="Disabled", internal_reply="", external_reply="")
     assert world.desk.oof_settings.state == "Disabled"
 
 
+@check
+def what_the_server_leaves_out_is_said_so(world):
+    item = message(world.desk, "left out").save()
+    refused(ErrorInvalidOperation, lambda: world.desk.export([item]))
+    refused(ErrorInvalidOperation, lambda: list(world.desk.protocol.get_roomlists()))
+    refused(ErrorInvalidOperation, lambda: world.desk.protocol.expand_dl(DESK))
+    item.delete()
+
+
 def run(simulator, capture, tls):
-    command = [simulator, "--messages", str(MESSAGES), "--mailbox", f"{DESK}=pw;name=Service Desk", "--mailbox", f"{JO}=jo-pw",
+    command = [simulator, "--messages", str(MESSAGES), "--mailbox", f"{DESK}=pw;name=Service Desk;opens={JO}", "--mailbox", f"{JO}=jo-pw",
                "--mailbox", f"{SERVICE}=service-pw;impersonate"]
     if capture:
         command += ["--capture", os.path.join(capture, "https" if tls else "http")]

@@ -165,13 +165,18 @@ pub(super) fn kind_of(element: &str) -> Option<ItemKind> {
 pub(super) struct MimeEdits {
     /// Header and value; `None` removes it.
     pub(super) headers: Vec<(&'static str, Option<String>)>,
+    /// The same for headers that were named as extended properties.
+    pub(super) named: Vec<(String, Option<String>)>,
     pub(super) body: Option<Body>,
     pub(super) attachments: Option<Vec<Attachment>>,
 }
 
 impl MimeEdits {
     pub(super) const fn is_empty(&self) -> bool {
-        self.headers.is_empty() && self.body.is_none() && self.attachments.is_none()
+        self.headers.is_empty()
+            && self.named.is_empty()
+            && self.body.is_none()
+            && self.attachments.is_none()
     }
 
     /// Makes the edit that a field stands for; false if the MIME does not hold that field.
@@ -226,11 +231,14 @@ impl MimeEdits {
         parts: impl FnOnce() -> (Body, Vec<Attachment>),
         boundary: &str,
     ) -> Bytes {
-        let content = if self.headers.is_empty() && !content.is_empty() {
+        let mut content = if self.headers.is_empty() && !content.is_empty() {
             content.clone()
         } else {
             crate::model::with_headers(content, &self.headers)
         };
+        for (name, value) in self.named {
+            content = crate::model::with_headers(&content, &[(&name, value)]);
+        }
         if self.body.is_none() && self.attachments.is_none() {
             return content;
         }
@@ -405,14 +413,9 @@ pub(super) fn new_item(call: &Call<'_>, node: Node<'_, '_>) -> Outcome<NewItem> 
     {
         let (path, value) = property(node)?;
         apply_special(&mut new, &path, &value);
-        // A property of this set is a header of the message: kept as one, it is sent as one.
-        if let PropertyPath::Named { set, name } = &path
-            && set == super::extended::INTERNET_HEADERS
-            && kind == ItemKind::Message
-            && is_header_name(name)
-        {
-            let value = header_text(&value.text().replace(['\r', '\n'], " "));
-            new.content = crate::model::with_headers(&new.content, &[(name, Some(value))]);
+        if let Some(name) = header_of(&path).filter(|_| kind == ItemKind::Message) {
+            let value = Some(header_value(&value));
+            new.content = crate::model::with_headers(&new.content, &[(name, value)]);
             continue;
         }
         new.properties.insert(path, value);
@@ -424,11 +427,19 @@ pub(super) fn new_item(call: &Call<'_>, node: Node<'_, '_>) -> Outcome<NewItem> 
     Ok(new)
 }
 
-fn is_header_name(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b':')
+/// The header that a property stands for: kept as one, it is sent as one.
+pub(super) fn header_of(path: &PropertyPath) -> Option<&str> {
+    let PropertyPath::Named { set, name } = path else {
+        return None;
+    };
+    let fits = |byte: u8| byte.is_ascii_graphic() && byte != b':';
+    (set == super::extended::INTERNET_HEADERS && !name.is_empty() && name.bytes().all(fits))
+        .then_some(name.as_str())
+}
+
+/// The value of such a property as the header has it.
+pub(super) fn header_value(value: &PropertyValue) -> String {
+    header_text(&value.text().replace(['\r', '\n'], " "))
 }
 
 fn apply_special(new: &mut NewItem, path: &PropertyPath, value: &PropertyValue) {

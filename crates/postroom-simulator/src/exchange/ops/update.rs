@@ -151,9 +151,15 @@ fn apply(item: &mut Item, mime: &mut MimeEdits, edit: Node<'_, '_>) -> Outcome<b
     }
     match &path {
         Path::Extended(wanted) => {
+            // What was sent keeps its headers, and has the property beside them.
+            let header = input::header_of(&wanted.path)
+                .filter(|_| item.kind == ItemKind::Message && item.draft);
             match given {
                 None => {
                     item.properties.remove(&wanted.path);
+                    if let Some(name) = header {
+                        mime.named.push((name.to_owned(), None));
+                    }
                 }
                 Some(given) => {
                     if given.tag_name().name() != "ExtendedProperty" {
@@ -163,7 +169,12 @@ fn apply(item: &mut Item, mime: &mut MimeEdits, edit: Node<'_, '_>) -> Outcome<b
                     if path != wanted.path {
                         return Err(Refusal::new("ErrorUpdatePropertyMismatch"));
                     }
-                    item.properties.insert(path, value);
+                    if let Some(name) = header {
+                        let value = input::header_value(&value);
+                        mime.named.push((name.to_owned(), Some(value)));
+                    } else {
+                        item.properties.insert(path, value);
+                    }
                 }
             }
             Ok(false)
