@@ -76,6 +76,9 @@ pub(super) fn encode(account: AccountId, named: Named) -> String {
 }
 
 pub(super) fn decode(id: &str) -> Result<Named, Refusal> {
+    if id.is_empty() {
+        return Err(Refusal::new("ErrorInvalidIdEmpty"));
+    }
     decode_inner(id).ok_or_else(|| Refusal::new("ErrorInvalidIdMalformed"))
 }
 

@@ -160,6 +160,15 @@ fn out_of_office_settings_are_kept() {
 }
 
 #[test]
+fn ids_of_nothing_are_told_apart() {
+    let world = world();
+    let codes = world
+        .post(&get_item(r#"<t:ItemId Id=""/><t:ItemId Id="AAAA"/>"#, ""))
+        .codes();
+    assert_eq!(codes, ["ErrorInvalidIdEmpty", "ErrorInvalidIdMalformed"]);
+}
+
+#[test]
 fn what_the_server_leaves_out_is_said_so() {
     let world = world();
     assert_eq!(
