@@ -1,9 +1,10 @@
 //! What is decided about incoming messages, one after the other, before anything of a batch is
 //! stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use postroom_core::email::{ContentIdentity, EmailHeaders, KnownEmail};
+use postroom_core::email::{ContentIdentity, ContentKey, EmailHeaders, KnownEmail, MessageId};
 use postroom_core::ledger::{LedgerEntry, LedgerEvent, LedgerState};
 use postroom_core::mailbox::MailboxOwner;
 use postroom_core::party::{
@@ -186,51 +187,78 @@ pub(crate) fn queues(
         .collect()
 }
 
-/// Adds what is about to be recorded to what is on record.
-pub(crate) fn with_provisional_known(
-    mut known: Vec<KnownEmail>,
-    identity: &ContentIdentity,
-    provisional: &[Provisional],
-) -> Vec<KnownEmail> {
-    let same = |email: &&Provisional| email.known.key == Some(identity.key());
-    known.extend(
-        provisional
-            .iter()
-            .filter(same)
-            .map(|email| email.known.clone()),
-    );
-    known
+/// What is about to be recorded, in order, as later messages see it.
+#[derive(Debug, Default)]
+pub(crate) struct Upcoming {
+    emails: Vec<Arc<Provisional>>,
+    by_key: BTreeMap<ContentKey, Vec<usize>>,
+    by_message_id: BTreeMap<MessageId, Vec<usize>>,
+    /// Those with a token or a conversation.
+    threaded: Vec<usize>,
 }
 
-/// Adds what is about to be recorded to the candidates, as far as exact methods find it. Smart
-/// matching waits for the index: it guesses, and a guess may be late.
-pub(crate) fn with_provisional_candidates(
-    mut candidates: Candidates,
-    query: &CorrelationQuery,
-    provisional: &[Provisional],
-) -> Candidates {
-    for email in provisional {
-        let index = &email.index;
-        if index
-            .message_ids
+impl Upcoming {
+    /// Adds the next one.
+    pub(crate) fn push(&mut self, email: Arc<Provisional>) {
+        let place = self.emails.len();
+        if let Some(key) = email.known.key {
+            self.by_key.entry(key).or_default().push(place);
+        }
+        for id in &email.index.message_ids {
+            self.by_message_id
+                .entry(id.clone())
+                .or_default()
+                .push(place);
+        }
+        if email.index.token.is_some() || email.index.conversation_index.is_some() {
+            self.threaded.push(place);
+        }
+        self.emails.push(email);
+    }
+
+    fn at<'a>(&'a self, places: &'a [usize]) -> impl Iterator<Item = &'a Provisional> {
+        places
             .iter()
-            .any(|id| query.message_ids.contains(id))
-        {
-            candidates.by_message_id.insert(0, index.clone());
-        }
-        if index
-            .token
-            .as_ref()
-            .is_some_and(|token| query.tokens.contains(token))
-        {
-            candidates.by_token.insert(0, index.clone());
-        }
-        let root = index.conversation_index.as_ref().map(|index| index.root());
-        if root.is_some() && root == query.conversation_root.as_deref() {
-            candidates.by_conversation.insert(0, index.clone());
+            .filter_map(|place| self.emails.get(*place))
+            .map(AsRef::as_ref)
+    }
+
+    /// Adds what is about to be recorded to what is on record.
+    pub(crate) fn add_known(&self, known: &mut Vec<KnownEmail>, identity: &ContentIdentity) {
+        if let Some(places) = self.by_key.get(&identity.key()) {
+            known.extend(self.at(places).map(|email| email.known.clone()));
         }
     }
-    candidates
+
+    /// Adds what is about to be recorded to the candidates, as far as exact methods find it. Smart
+    /// matching waits for the index: it guesses, and a guess may be late.
+    pub(crate) fn add_candidates(&self, candidates: &mut Candidates, query: &CorrelationQuery) {
+        let found: BTreeSet<usize> = query
+            .message_ids
+            .iter()
+            .filter_map(|id| self.by_message_id.get(id))
+            .flatten()
+            .copied()
+            .collect();
+        for place in found {
+            let email = self.emails.get(place).map(|email| email.index.clone());
+            candidates.by_message_id.splice(0..0, email);
+        }
+        for email in self.at(&self.threaded) {
+            let index = &email.index;
+            if index
+                .token
+                .as_ref()
+                .is_some_and(|token| query.tokens.contains(token))
+            {
+                candidates.by_token.insert(0, index.clone());
+            }
+            let root = index.conversation_index.as_ref().map(|index| index.root());
+            if root.is_some() && root == query.conversation_root.as_deref() {
+                candidates.by_conversation.insert(0, index.clone());
+            }
+        }
+    }
 }
 
 /// What a failed attempt does to a row: another one later, or quarantine at the last.

@@ -57,7 +57,7 @@ struct Recording<'a, 'c> {
     known: &'a Records,
     /// Records of this batch.
     made: Records,
-    /// Ids of this batch and the one before that stand for records that may never be made: their
+    /// Ids of this batch and those before it in hand that stand for records that may never be made: their
     /// message may fail before or while it is recorded.
     placeholders: BTreeSet<RecordId>,
     settlements: Vec<Settlement>,

@@ -1,7 +1,7 @@
 //! The incoming cycle of a mailbox: list, decide, fetch what is tracked, record, settle.
 //!
-//! Two batches are in hand at a time: while one is committed, the next one is decided about, fetched
-//! and parsed. The second sees what the first is about to record (see
+//! Three batches are in hand at a time: while one is committed, the next one is fetched and parsed,
+//! and the one after it is decided about. Each sees what those before it are about to record (see
 //! [`crate::plan::incoming::Provisional`]), so that the order of messages decides as if they came
 //! one by one.
 
@@ -26,7 +26,7 @@ use crate::run::cycle::{Cycle, CycleEnd};
 use crate::run::providers::Direction;
 
 use commit::commit;
-use prepare::{Batch, prepare};
+use prepare::{Batch, Decided, fetch, prepare};
 
 /// Pages without anything to work on that one cycle reads at most.
 const PAGES_MAX: u32 = 2000;
@@ -187,39 +187,49 @@ impl Reading<'_> {
     ) -> Result<(), CycleStop> {
         let bounds = &cycle.environment.bounds;
         let mut batches = batches(pending, bounds.batch, bounds.batch_bytes);
-        let mut in_hand: Option<Batch> = None;
+        let mut decided: Option<Decided> = None;
+        let mut fetched: Option<Batch> = None;
         loop {
             cycle.checkpoint().await?;
             let next = batches.pop_front();
-            if next.is_none() && in_hand.is_none() {
+            if next.is_none() && decided.is_none() && fetched.is_none() {
                 return Ok(());
             }
             self.worked += next
                 .as_ref()
                 .map_or(0, |next| u64::try_from(next.len()).unwrap_or(u64::MAX));
-            let before = in_hand.take();
-            let provisional = before
-                .as_ref()
-                .map(|batch| batch.provisional.clone())
-                .unwrap_or_default();
+            let (to_fetch, to_commit) = (decided.take(), fetched.take());
+            // In the order of the batches.
+            let provisional: Vec<_> = to_commit
+                .iter()
+                .chain(to_fetch.as_ref().map(|decided| &decided.batch))
+                .flat_map(|batch| batch.provisional.iter().cloned())
+                .collect();
             let shared = &*cycle;
             let reading = &*self;
-            let preparing = async {
+            let deciding = async {
                 match next {
                     Some(next) => prepare(shared, reading, next, provisional).await.map(Some),
                     None => Ok(None),
                 }
             };
+            let fetching = async {
+                match to_fetch {
+                    Some(decided) => fetch(shared, reading, decided).await.map(Some),
+                    None => Ok(None),
+                }
+            };
             let committing = async {
-                match before {
+                match to_commit {
                     Some(batch) => commit(shared, reading, batch).await,
                     None => Ok(BTreeMap::new()),
                 }
             };
-            let (prepared, committed) = futures_util::join!(preparing, committing);
-            // What was recorded is remembered even where the other half failed.
+            let (done, brought, committed) = futures_util::join!(deciding, fetching, committing);
+            // What was recorded is remembered even where another part failed.
             self.records.extend(committed?);
-            in_hand = prepared?;
+            fetched = brought?;
+            decided = done?;
         }
     }
 }

@@ -1,6 +1,7 @@
-//! The first half of a batch: headers, decisions, and the parsed content of what is tracked.
+//! The first two thirds of a batch: headers and decisions; then the parsed content of what is tracked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use postroom_core::email::{ContentIdentity, Direction, Email, EmailHeaders, KnownEmail};
 use postroom_core::ledger::{FolderId, GoneEvidence, LedgerEntry, LedgerEvent, RemoteId};
@@ -16,8 +17,8 @@ use postroom_store::{EmailParty, Settlement};
 use crate::environment::Environment;
 use crate::plan::failure::{CycleStop, Weight, weigh};
 use crate::plan::incoming::{
-    Provisional, email_parties, groups, owner, placeholder, queues, resolved_recipients,
-    sender, with_provisional_candidates, with_provisional_known,
+    Provisional, Upcoming, email_parties, groups, owner, placeholder, queues, resolved_recipients,
+    sender,
 };
 use crate::run::cycle::Cycle;
 
@@ -61,9 +62,16 @@ pub(super) struct Batch {
     /// Attempts that failed.
     pub(super) failed: Vec<FailedItem>,
     /// What later batches are to see of it.
-    pub(super) provisional: Vec<Provisional>,
+    pub(super) provisional: Vec<Arc<Provisional>>,
     /// Every id that its decisions may name and that no record has yet.
     pub(super) placeholders: BTreeSet<RecordId>,
+}
+
+/// A batch that is decided about; what is tracked is to be fetched.
+#[derive(Debug, Default)]
+pub(super) struct Decided {
+    pub(super) batch: Batch,
+    wanted: Vec<Wanted>,
 }
 
 /// A message whose headers are known.
@@ -73,14 +81,14 @@ pub(super) struct Met {
     pub(super) identity: ContentIdentity,
 }
 
-/// Decides about a batch and fetches what is tracked. `earlier` is what the batch before is about
-/// to record.
+/// Reads the headers of a batch and decides about it. `earlier` is what the batches before it are
+/// about to record.
 pub(super) async fn prepare(
     cycle: &Cycle<'_>,
     reading: &Reading<'_>,
     entries: Vec<LedgerEntry>,
-    earlier: Vec<Provisional>,
-) -> Result<Batch, CycleStop> {
+    earlier: Vec<Arc<Provisional>>,
+) -> Result<Decided, CycleStop> {
     let mut batch = Batch::default();
     batch
         .placeholders
@@ -93,9 +101,8 @@ pub(super) async fn prepare(
         batch.settlements.push(before_start(cycle, &entry, start));
     }
     let met = read_headers(cycle, reading, entries, &mut batch).await?;
-    let wanted = decide_all(cycle, met, &earlier, &mut batch).await?;
-    fetch(cycle, reading, wanted, &mut batch).await?;
-    Ok(batch)
+    let wanted = decide_all(cycle, met, earlier, &mut batch).await?;
+    Ok(Decided { batch, wanted })
 }
 
 /// The listing alone tells that it is too old: no need to read it.
@@ -182,6 +189,7 @@ async fn take_failure(
 }
 
 /// A message that is to be fetched.
+#[derive(Debug)]
 struct Wanted {
     tracked: Tracked,
     size: Option<u64>,
@@ -190,7 +198,7 @@ struct Wanted {
 async fn decide_all(
     cycle: &Cycle<'_>,
     met: Vec<Met>,
-    earlier: &[Provisional],
+    earlier: Vec<Arc<Provisional>>,
     batch: &mut Batch,
 ) -> Result<Vec<Wanted>, CycleStop> {
     if met.is_empty() {
@@ -200,7 +208,10 @@ async fn decide_all(
     let settings = &cycle.loaded.organization.settings;
     let rules = &cycle.loaded.rules;
     let start = process_from(cycle.mailbox(), cycle.profile);
-    let mut provisional = earlier.to_vec();
+    let mut upcoming = Upcoming::default();
+    for email in earlier {
+        upcoming.push(email);
+    }
     let mut wanted = Vec::new();
     let Knowledge {
         known,
@@ -209,13 +220,13 @@ async fn decide_all(
         mailboxes,
         correlation,
     } = knowledge;
-    for (((met, known), own), (query, candidates)) in
+    for (((met, mut known), own), (query, mut candidates)) in
         met.into_iter().zip(known).zip(own).zip(correlation)
     {
         let headers = &met.headers.headers;
-        let known = with_provisional_known(known, &met.identity, &provisional);
+        upcoming.add_known(&mut known, &met.identity);
         let same = join_target(&met.identity, headers, &known);
-        let candidates = with_provisional_candidates(candidates, &query, &provisional);
+        upcoming.add_candidates(&mut candidates, &query);
         let correlation = correlate(headers, &query, &candidates, rules);
         let from = sender(headers, &directory, cycle.mailbox(), &settings.parties);
         let recipients = resolved_recipients(
@@ -271,11 +282,11 @@ async fn decide_all(
                 let mut email = KnownEmail::new(record, Direction::Incoming);
                 email.key = Some(met.identity.key());
                 email.message_ids = headers.message_id.iter().cloned().collect();
-                let seen = Provisional {
+                let seen = Arc::new(Provisional {
                     known: email,
                     index: index.clone(),
-                };
-                provisional.push(seen.clone());
+                });
+                upcoming.push(Arc::clone(&seen));
                 batch.provisional.push(seen);
                 let parties = email_parties(headers, &directory, from, &settings.parties);
                 let owner = owner(
@@ -307,12 +318,13 @@ async fn decide_all(
     Ok(wanted)
 }
 
-async fn fetch(
+/// Fetches what is tracked, and parses what has come while the rest comes.
+pub(super) async fn fetch(
     cycle: &Cycle<'_>,
     reading: &Reading<'_>,
-    wanted: Vec<Wanted>,
-    batch: &mut Batch,
-) -> Result<(), CycleStop> {
+    decided: Decided,
+) -> Result<Batch, CycleStop> {
+    let Decided { mut batch, wanted } = decided;
     let bounds = &cycle.environment.bounds;
     let mut limits = ParseLimits::default();
     limits.message_bytes_max = cycle.loaded.organization.settings.message_bytes_max;
@@ -343,7 +355,8 @@ async fn fetch(
                     Err(error) => {
                         let identity = Some(tracked.identity);
                         let environment = cycle.environment;
-                        take_failure(environment, tracked.entry, identity, &error, batch).await?;
+                        take_failure(environment, tracked.entry, identity, &error, &mut batch)
+                            .await?;
                     }
                 }
             }
@@ -356,8 +369,10 @@ async fn fetch(
             Err(failed) => batch.failed.push(*failed),
         }
     }
-    batch.tracked.sort_by_key(|(tracked, _)| tracked.received_at);
-    Ok(())
+    batch
+        .tracked
+        .sort_by_key(|(tracked, _)| tracked.received_at);
+    Ok(batch)
 }
 
 fn by_folder(entries: Vec<LedgerEntry>) -> BTreeMap<FolderId, Vec<LedgerEntry>> {
