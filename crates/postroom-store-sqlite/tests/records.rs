@@ -11,7 +11,7 @@ use futures_util::FutureExt as _;
 use postroom_core::email::{ContentKey, Email, EmailHeaders};
 use postroom_core::organization::{Deployment, DeploymentKind};
 use postroom_core::party::{Participation, PartyKind};
-use postroom_core::tracking::TrackingToken;
+use postroom_core::tracking::{CorrelationMethod, TrackingToken};
 use postroom_core::{
     Code, EmailAddress, MailboxId, NamedAddress, Organization, OrganizationId, PartyId, RawMessage,
     RecordId, Timestamp,
@@ -279,5 +279,29 @@ fn received_email_is_listed_with_queue_items_and_bytes() {
         now(crm.email(RecordId::from_random([99; 16])))
             .unwrap()
             .is_none()
+    );
+}
+
+#[test]
+fn a_conversation_is_recorded_in_one_call() {
+    let (_folder, storage) = storage();
+    let crm = storage.crm();
+    assert!(crm.resolves_provisional());
+    let placeholder = RecordId::from_random([77; 16]);
+    let mut question = received(1, None, None);
+    question.provisional = Some(placeholder);
+    let mut reply = received(2, None, None);
+    reply.parent = Some(placeholder);
+    reply.correlated = Some((placeholder, CorrelationMethod::InReplyTo));
+    let known = now(crm.record_emails(&[question.clone()])).unwrap();
+    let known = known[0].as_ref().unwrap().record;
+    // The first one is on record already, and is met by its key.
+    let recorded = now(crm.record_emails(&[question, reply])).unwrap();
+    let reply = recorded[1].as_ref().unwrap().record;
+    let view = now(crm.email(reply)).unwrap().unwrap();
+    assert_eq!(view.parent, Some(known));
+    assert_eq!(
+        view.summary.correlated,
+        Some((known, CorrelationMethod::InReplyTo))
     );
 }
