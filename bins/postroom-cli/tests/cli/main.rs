@@ -11,5 +11,6 @@ mod bad_mail;
 mod canary;
 mod demo;
 mod getting_started;
+mod limits;
 mod shapes;
 mod support;

@@ -142,6 +142,11 @@ impl Office {
             )
             .build()
             .unwrap();
+        Self::at(exchange).await
+    }
+
+    /// A store beside that server; no profile yet.
+    pub(crate) async fn at(exchange: Exchange) -> Self {
         let listening = exchange.listen(ListenOptions::https()).await.unwrap();
         let folder = Folder::new();
         folder.write("ca.pem", listening.certificate_pem().unwrap());

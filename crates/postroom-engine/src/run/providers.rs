@@ -4,19 +4,30 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use postroom_core::profile::{CredentialSource, ProfileKind};
-use postroom_core::{Code, EmailAddress, Mailbox, MailboxId, ServerProfile};
+use postroom_core::{Code, EmailAddress, Mailbox, MailboxId, ServerProfile, Workload};
+use postroom_provider::decorate::ConnectionLimits;
 use postroom_provider::registry::Credentials;
 use postroom_provider::{FolderId, Provider, ProviderRequest};
 use postroom_store::SecretOwner;
 
 use crate::environment::Environment;
 use crate::error::{EngineError, ErrorKind, Result};
+use crate::plan::pick::{PermitKey, permit_key};
 
 /// Which way mail goes through a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Direction {
     Incoming,
     Outgoing,
+}
+
+impl Direction {
+    const fn workload(self) -> Workload {
+        match self {
+            Self::Incoming => Workload::Incoming,
+            Self::Outgoing => Workload::Outgoing,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -27,10 +38,13 @@ struct Kept {
     used: u64,
 }
 
-/// The providers of all mailboxes, at most so many; the longest unused go first.
+/// The providers of all mailboxes, at most so many; the longest unused go first. Those that share an
+/// account share its connections: the scheduler begins no more cycles than there are connections, and
+/// this keeps cycles that ask for two things at once within them.
 #[derive(Debug)]
 pub(crate) struct Providers {
     kept: Mutex<Cache>,
+    limits: ConnectionLimits<PermitKey>,
     max: usize,
 }
 
@@ -44,6 +58,7 @@ impl Providers {
     pub(crate) fn new(max: usize) -> Self {
         Self {
             kept: Mutex::default(),
+            limits: ConnectionLimits::new(),
             max: max.max(1),
         }
     }
@@ -141,7 +156,12 @@ impl Environment {
             return Ok(provider);
         }
         let factory = self.registry.find(profile.kind.provider_name())?;
-        let provider = factory.create(&request)?;
+        let connections = permit_key(profile, mailbox.id, direction.workload());
+        let provider: Arc<dyn Provider> = Arc::new(self.providers.limits.limit(
+            &connections,
+            usize::from(profile.connections_max),
+            factory.create(&request)?,
+        )?);
         self.providers.keep(key, request, &provider);
         Ok(provider)
     }
