@@ -1,5 +1,7 @@
 //! Parsing beside fetching: it is pure work for a processor, and much of it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use postroom_core::Code;
 use postroom_core::email::Email;
 use postroom_mime::ParseLimits;
@@ -55,7 +57,14 @@ impl Parsing {
 }
 
 fn parse(mut tracked: Tracked, limits: &ParseLimits) -> Parsed {
-    match postroom_mime::parse(&tracked.raw, limits) {
+    // Parsing does not panic as far as arbitrary bytes could show. Should it nevertheless, that is
+    // one message's attempt, not the end of every cycle of the mailbox.
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        postroom_mime::parse(&tracked.raw, limits)
+    }))
+    .map_err(|_panic| Code::Internal)
+    .and_then(|outcome| outcome.map_err(|error| error.code()));
+    match outcome {
         Ok(mut email) => {
             email.defects.append(&mut tracked.defects);
             email.defects.sort();
@@ -63,9 +72,9 @@ fn parse(mut tracked: Tracked, limits: &ParseLimits) -> Parsed {
             tracked.identity = tracked.identity.with_content(&email);
             Ok((tracked, email))
         }
-        Err(error) => Err(Box::new(FailedItem {
+        Err(code) => Err(Box::new(FailedItem {
             entry: tracked.entry,
-            code: error.code(),
+            code,
             identity: Some(tracked.identity),
             raw: Some(tracked.raw),
         })),
