@@ -139,9 +139,11 @@ impl Office {
         ensure(drafts == 0, || format!("{drafts} drafts were left behind"))
     }
 
-    /// Whatever is made due can be worked on: no lease of a dead process is in the way.
+    /// Whatever is made due can be worked on by the next engine: no lease of a dead process is in
+    /// its way once it has claimed the store.
     async fn leases(&self, postroom: &Postroom) -> Outcome {
         let store = postroom.store();
+        let _claim = store.claim_engine().await?;
         let now = SystemClock::new().now();
         let desk = store
             .mailbox_by_address(&DESK.parse()?)
