@@ -96,14 +96,18 @@ impl ContentIdentity {
     /// A Message-ID with its Date is enough. Headers alone are not: a script that writes two
     /// notifications within a second gives both the same headers, and what is left of a damaged
     /// message's headers may be nothing at all. Joining those would lose mail, so body and
-    /// attachments count, too (ADR 0003).
+    /// attachments count, too; without a Date even `raw_bytes`, the length of the raw message, for
+    /// of such a ruin there may be nothing else to see (ADR 0003).
     #[must_use]
-    pub fn with_content(self, email: &Email) -> Self {
+    pub fn with_content(self, email: &Email, raw_bytes: u64) -> Self {
         let Self::Headers(key) = self else {
             return self;
         };
         let mut hash = Hasher(Sha256::new());
         hash.field(b"headers", key.as_bytes());
+        if email.headers.sent_at.is_none() {
+            hash.field(b"length", &raw_bytes.to_be_bytes());
+        }
         for (name, body) in [
             (b"text".as_slice(), &email.text_body),
             (b"html", &email.html_body),
@@ -206,7 +210,7 @@ mod tests {
         let whole = |text: &str| {
             let mut email = Email::new(headers(None, 100, "Backup done"));
             email.text_body = Some(text.to_owned());
-            ContentIdentity::of(&email.headers, at).with_content(&email)
+            ContentIdentity::of(&email.headers, at).with_content(&email, 100)
         };
         assert_ne!(whole("host one"), whole("host two"));
         assert_eq!(whole("host one"), whole("host one\r\n"));
@@ -215,7 +219,11 @@ mod tests {
         let mut named = Email::new(headers(Some("<1@x>"), 100, "hello"));
         let identity = ContentIdentity::of(&named.headers, at);
         named.text_body = Some("with a list's footer".to_owned());
-        assert_eq!(identity.with_content(&named), identity);
+        assert_eq!(identity.with_content(&named, 100), identity);
+        let ruin = Email::default();
+        let ruined = |length| ContentIdentity::of(&ruin.headers, at).with_content(&ruin, length);
+        assert_ne!(ruined(51), ruined(129));
+        assert_eq!(ruined(51), ruined(51));
     }
 
     #[test]

@@ -69,7 +69,7 @@ fn parse(mut tracked: Tracked, limits: &ParseLimits) -> Parsed {
             email.defects.append(&mut tracked.defects);
             email.defects.sort();
             email.defects.dedup();
-            tracked.identity = tracked.identity.with_content(&email);
+            tracked.identity = tracked.identity.with_content(&email, tracked.raw.len());
             Ok((tracked, email))
         }
         Err(code) => Err(Box::new(FailedItem {
