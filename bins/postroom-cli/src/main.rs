@@ -17,6 +17,7 @@ mod args;
 mod command;
 mod demo;
 mod failure;
+mod interrupt;
 mod logging;
 mod names;
 mod output;

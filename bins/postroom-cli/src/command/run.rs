@@ -4,7 +4,8 @@ use clap::Args;
 use serde_json::json;
 
 use crate::app::App;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
+use crate::interrupt::Interrupt;
 
 /// Run the engine until Ctrl-C.
 #[derive(Args, Debug)]
@@ -12,14 +13,14 @@ pub(crate) struct Run {}
 
 impl Run {
     pub(crate) async fn run(self, app: &App<'_>) -> Result {
+        let mut interrupt = Interrupt::listen()?;
         let handle = app.engine().start();
         app.output.progress("the engine runs; Ctrl-C stops it");
         let cancellation = handle.cancellation().clone();
         let mut ended = Box::pin(handle.wait());
         tokio::select! {
             outcome = &mut ended => outcome?,
-            pressed = tokio::signal::ctrl_c() => {
-                pressed.map_err(|error| Failure::usage(format!("signals cannot be heard: {error}")))?;
+            () = interrupt.wanted() => {
                 app.output.progress("stopping: cycles under way end at a safe point");
                 cancellation.cancel();
                 ended.await?;

@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 
 use crate::failure::{Exit, Failure, Result};
+use crate::interrupt::Interrupt;
 use crate::output::Output;
 
 /// Where messages to be delivered are put, below the folder of a simulator.
@@ -136,11 +137,12 @@ impl Server {
                     .message(error.to_string())
                     .hint("Choose another port, or --port 0 for a free one.")
             })?;
+        let mut interrupt = Interrupt::listen()?;
         if let Some(folder) = &self.folder {
             prepare(folder, &listening)?;
         }
         self.announce(output, &listening, &accounts);
-        self.serve(&exchange).await?;
+        self.serve(&exchange, &mut interrupt).await?;
         listening.stop().await;
         output.progress("stopped");
         Ok(())
@@ -204,16 +206,14 @@ impl Server {
         }}));
     }
 
-    async fn serve(&self, exchange: &Exchange) -> Result {
+    async fn serve(&self, exchange: &Exchange, interrupt: &mut Interrupt) -> Result {
         let mut stdin = tokio::io::stdin();
         let mut scrap = [0_u8; 1024];
         let mut ticks = tokio::time::interval(WATCH);
         let mut written = 0;
         loop {
             tokio::select! {
-                pressed = tokio::signal::ctrl_c() => {
-                    return pressed.map_err(|error| Failure::usage(format!("signals cannot be heard: {error}")));
-                }
+                () = interrupt.wanted() => return Ok(()),
                 read = stdin.read(&mut scrap), if self.until_stdin_closes => {
                     if matches!(read, Ok(0) | Err(_)) {
                         return Ok(());
