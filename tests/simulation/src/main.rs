@@ -1,0 +1,3 @@
+//! `postroom-sim`: runs seeds, replays one, prints what was checked.
+
+fn main() {}
