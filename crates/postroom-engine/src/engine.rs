@@ -30,6 +30,7 @@ pub struct EngineBuilder {
     spool: Option<Spool>,
     holder: Option<HolderId>,
     bounds: Bounds,
+    inline_parsing: bool,
 }
 
 impl EngineBuilder {
@@ -68,6 +69,14 @@ impl EngineBuilder {
         self
     }
 
+    /// Parses messages on the calling task instead of on threads beside it: for simulations, which
+    /// must come out the same each time.
+    #[must_use]
+    pub const fn inline_parsing(mut self) -> Self {
+        self.inline_parsing = true;
+        self
+    }
+
     /// Builds the engine. Nothing runs yet, and the store is not claimed.
     ///
     /// # Errors
@@ -101,6 +110,7 @@ impl EngineBuilder {
                 breakers: Breakers::default(),
                 outages: OutageWatch::default(),
                 wake: Notify::new(),
+                inline_parsing: self.inline_parsing,
             }),
         })
     }
@@ -146,6 +156,7 @@ impl Engine {
             spool: None,
             holder: None,
             bounds: Bounds::default(),
+            inline_parsing: false,
         }
     }
 

@@ -29,6 +29,8 @@ pub(crate) struct Environment {
     pub(crate) outages: OutageWatch,
     /// Something became due by a call in this process.
     pub(crate) wake: Notify,
+    /// Messages are parsed where they are fetched, on no other thread.
+    pub(crate) inline_parsing: bool,
 }
 
 /// A mailbox with everything that decisions about it need, as it is now.

@@ -119,10 +119,12 @@ impl Scheduler<'_> {
                 }
                 Err(error) => return Err(error),
             };
+            // In this order, not in a random one: the same run comes out the same again.
             tokio::select! {
+                biased;
                 () = self.stop.cancelled() => {}
-                () = self.environment.wake.notified() => {}
                 Some(ended) = self.tasks.join_next() => self.ended(ended),
+                () = self.environment.wake.notified() => {}
                 () = clock.sleep(pause) => {}
             }
             while let Some(ended) = self.tasks.try_join_next() {
@@ -150,6 +152,7 @@ impl Scheduler<'_> {
                         if result.is_err() {
                             // It is still open: not in a tight loop.
                             tokio::select! {
+                                biased;
                                 () = stop.cancelled() => {}
                                 () = environment.ctx.clock.sleep(STORE_PAUSE) => {}
                             }
@@ -208,6 +211,7 @@ impl Scheduler<'_> {
                 if result.is_err() {
                     // It could not even be written down, so it is still due: not in a tight loop.
                     tokio::select! {
+                        biased;
                         () = ctx.cancellation.cancelled() => {}
                         () = environment.ctx.clock.sleep(STORE_PAUSE) => {}
                     }

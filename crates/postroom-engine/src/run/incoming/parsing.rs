@@ -14,19 +14,28 @@ use super::prepare::{FailedItem, Tracked};
 /// What parsing a message came to.
 type Parsed = Result<(Tracked, Email), Box<FailedItem>>;
 
-/// Messages that are being parsed, off the async threads.
+/// A group of messages.
+#[derive(Debug)]
+enum Group {
+    Beside(JoinHandle<Vec<Parsed>>),
+    Done(Vec<Parsed>),
+}
+
+/// Messages that are being parsed, off the async threads unless the engine was built otherwise.
 ///
 /// Dropped, it leaves nothing behind: what has begun ends by itself, and nobody sees it.
 #[derive(Debug)]
 pub(super) struct Parsing {
     limits: ParseLimits,
-    groups: Vec<JoinHandle<Vec<Parsed>>>,
+    inline: bool,
+    groups: Vec<Group>,
 }
 
 impl Parsing {
-    pub(super) const fn new(limits: ParseLimits) -> Self {
+    pub(super) const fn new(limits: ParseLimits, inline: bool) -> Self {
         Self {
             limits,
+            inline,
             groups: Vec::new(),
         }
     }
@@ -40,17 +49,23 @@ impl Parsing {
                 .map(|tracked| parse(tracked, &limits))
                 .collect()
         };
-        self.groups.push(spawn_blocking(parse_all));
+        self.groups.push(if self.inline {
+            Group::Done(parse_all())
+        } else {
+            Group::Beside(spawn_blocking(parse_all))
+        });
     }
 
     /// Waits for all of them; they come in the order in which they were given.
     pub(super) async fn finish(self) -> Result<Vec<Parsed>, CycleStop> {
         let mut parsed = Vec::new();
         for group in self.groups {
-            let group = group.await.map_err(|_ended| {
-                CycleFailure::new(Code::Internal, "parsing ended without an answer")
-            })?;
-            parsed.extend(group);
+            parsed.extend(match group {
+                Group::Done(group) => group,
+                Group::Beside(group) => group.await.map_err(|_ended| {
+                    CycleFailure::new(Code::Internal, "parsing ended without an answer")
+                })?,
+            });
         }
         Ok(parsed)
     }

@@ -328,7 +328,7 @@ pub(super) async fn fetch(
     let bounds = &cycle.environment.bounds;
     let mut limits = ParseLimits::default();
     limits.message_bytes_max = cycle.loaded.organization.settings.message_bytes_max;
-    let mut parsing = Parsing::new(limits);
+    let mut parsing = Parsing::new(limits, cycle.environment.inline_parsing);
     let mut by_folder: BTreeMap<FolderId, Vec<Wanted>> = BTreeMap::new();
     for one in wanted {
         let folder = one.tracked.entry.folder.clone();
