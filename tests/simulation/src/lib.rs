@@ -1,6 +1,32 @@
 //! The whole engine in a deterministic simulation, and an oracle that watches its promises.
+//!
+//! A run is data: [`scenario::Scenario`], made of a seed by [`generate::generate`] or read from a
+//! file. [`drive::drive`] carries it out on one thread, on simulated time, without sockets: the real
+//! engine, the real planners, the real store on a real file, simulated servers. The world writes down
+//! what it did ([`history`]); the [`oracle`] compares that with what can be observed.
+//!
+//! The same scenario gives the same run, line by line: [`trace::Trace::hash`] tells.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::exhaustive_enums,
+    clippy::exhaustive_structs,
+    clippy::large_futures,
+    clippy::future_not_send,
+    reason = "test code: a simulation that is broken itself may end with a panic; nobody depends on it"
+)]
 
+pub mod clock;
 pub mod fault;
 pub mod history;
 pub mod oracle;
+pub mod randomness;
 pub mod trace;
