@@ -144,6 +144,18 @@ pub(crate) fn may_be_poisoned(error: &ProviderError) -> bool {
     }
 }
 
+/// Whether a failure reported for one message says nothing about that message: a server in trouble
+/// answers so for every one. Who is to blame shows in what the server answers for others.
+pub(crate) fn may_be_the_servers(error: &ProviderError) -> bool {
+    match error.kind() {
+        ErrorKind::Timeout | ErrorKind::Protocol | ErrorKind::Internal => true,
+        ErrorKind::Unavailable => {
+            matches!(error.code(), Code::ConnectionLost | Code::ServerFault)
+        }
+        _ => false,
+    }
+}
+
 /// When a message that failed is tried again: after one minute, then four, and so on up to an hour.
 pub(crate) fn item_retry_at(attempts: u32, now: Timestamp) -> Timestamp {
     let minutes = 4_u64.saturating_pow(attempts.min(8)).min(60);

@@ -8,7 +8,7 @@ use postroom_core::health::Health;
 use postroom_core::ledger::LedgerState;
 use postroom_provider::ErrorKind;
 use postroom_simulator::memory::{FaultEffect, MemoryFault, remote_id};
-use postroom_simulator::model::WellKnown;
+use postroom_simulator::model::{Disposal, WellKnown};
 
 use crate::world::{ADA, DESK, World};
 
@@ -249,9 +249,17 @@ async fn a_batch_whose_answer_breaks_off_is_tried_one_by_one() {
     assert_eq!(world.emails().await.len(), 5, "in the same cycle");
     // One that breaks every answer it is in is to blame itself.
     world.mail_from_jo(&[DESK], "poison@x", "Poison", "");
-    world
-        .server
-        .arm(MemoryFault::new(FaultEffect::LoseAnswer).on("mail.fetch"));
+    let mail = world.server.mail();
+    let inbox = mail
+        .well_known(mail.account(DESK).unwrap(), WellKnown::Inbox)
+        .unwrap();
+    let poison = mail
+        .items(inbox)
+        .into_iter()
+        .find(|item| item.summary().subject == "Poison")
+        .unwrap();
+    let breaks = FaultEffect::BreaksOff(remote_id(poison.id));
+    world.server.arm(MemoryFault::new(breaks).on("mail.fetch"));
     for _ in 0..4 {
         world.pass(Duration::from_secs(3600)).await;
     }
@@ -374,12 +382,68 @@ async fn the_kept_raw_form_outlives_the_server_copy_and_a_replay() {
     };
     let row = quarantined().await.expect("set aside");
     // Somebody tidies up, and somebody else replays.
-    mail.delete_item(item.id, postroom_simulator::model::Disposal::Hard)
-        .unwrap();
+    mail.delete_item(item.id, Disposal::Hard).unwrap();
     world.admin().replay(&world.operator, row).await.unwrap();
     for _ in 0..5 {
         world.pass(Duration::from_secs(3600)).await;
     }
     let raw = world.admin().quarantined_raw(&world.operator, row).await;
     assert!(raw.unwrap().is_some(), "the only copy there is");
+}
+
+#[tokio::test]
+async fn a_server_that_reads_no_message_costs_no_message_an_attempt() {
+    let world = World::ready().await;
+    world.mail_from_jo(&[DESK], "before@x", "Before", "");
+    world.pass(LATER).await;
+    for operation in ["mail.headers", "mail.fetch"] {
+        let refusal = FaultEffect::Refuse(ErrorKind::Internal, Code::ServerFault);
+        world.server.arm(MemoryFault::new(refusal).on(operation));
+    }
+    for n in 0..3 {
+        world.mail_from_jo(&[DESK], &format!("{n}@x"), "During", "");
+    }
+    for _ in 0..(24 * 4) {
+        world.pass(LATER).await;
+    }
+    let rows = world.ledger().await;
+    let untouched = |row: &&postroom_core::ledger::LedgerEntry| {
+        matches!(row.state, LedgerState::Pending { attempts: 0, .. })
+    };
+    assert_eq!(rows.iter().filter(untouched).count(), 3, "{rows:?}");
+    let mailbox = world.mailbox(world.desk_mailbox).await;
+    assert!(mailbox.incoming.enabled);
+    assert_ne!(mailbox.incoming.health, Health::Healthy);
+    world.server.disarm();
+    for _ in 0..4 {
+        world.pass(LATER).await;
+    }
+    assert_eq!(world.emails().await.len(), 4, "it resumes by itself");
+}
+
+#[tokio::test]
+async fn the_only_message_of_a_mailbox_does_not_hold_it_up_for_ever() {
+    let world = World::ready().await;
+    for operation in ["mail.headers", "mail.fetch"] {
+        let refusal = FaultEffect::Refuse(ErrorKind::Internal, Code::ServerFault);
+        world
+            .server
+            .arm(MemoryFault::new(refusal).on(operation).for_account(ADA));
+    }
+    // Nothing was ever read here that could tell a bad message from a bad server.
+    let mail = world.server.mail();
+    let ada = mail.account(ADA).unwrap();
+    let inbox = mail.well_known(ada, WellKnown::Inbox).unwrap();
+    for item in mail.items(inbox) {
+        mail.delete_item(item.id, Disposal::Hard).unwrap();
+    }
+    world.mail_from_jo(&[ADA], "only@x", "Only", "");
+    for _ in 0..24 {
+        world.pass(Duration::from_secs(3600)).await;
+    }
+    let states = world.states().await;
+    assert!(
+        states.contains(&("quarantined".to_owned(), 1)),
+        "{states:?}"
+    );
 }

@@ -21,6 +21,8 @@ pub enum FaultEffect {
     Slow(Duration),
     /// The server cannot read this message's headers and content.
     Corrupt(RemoteId),
+    /// Whatever answer is to hold this message's headers or content breaks off.
+    BreaksOff(RemoteId),
     /// The server refuses for this reason, as rights, quotas and sign-in do.
     Refuse(ErrorKind, Code),
 }
@@ -117,7 +119,16 @@ pub(super) struct Verdict {
     /// Whether the answer is lost.
     pub(super) lost: bool,
     /// Messages that cannot be read.
+    pub(super) unreadable: Unreadable,
+}
+
+/// Messages that cannot be read.
+#[derive(Debug, Default)]
+pub(super) struct Unreadable {
+    /// Each has a failure of its own.
     pub(super) corrupt: Vec<RemoteId>,
+    /// The whole answer breaks off.
+    pub(super) breaking: Vec<RemoteId>,
 }
 
 /// Weighs the faults for one request; the first refusal counts.
@@ -134,7 +145,8 @@ pub(super) fn weigh(
         match &fault.effect {
             FaultEffect::Slow(delay) => verdict.delay = verdict.delay.saturating_add(*delay),
             FaultEffect::LoseAnswer => verdict.lost = true,
-            FaultEffect::Corrupt(id) => verdict.corrupt.push(id.clone()),
+            FaultEffect::Corrupt(id) => verdict.unreadable.corrupt.push(id.clone()),
+            FaultEffect::BreaksOff(id) => verdict.unreadable.breaking.push(id.clone()),
             FaultEffect::DropBeforeEffect
             | FaultEffect::Unavailable
             | FaultEffect::Throttle(_)
@@ -152,7 +164,9 @@ pub(super) fn weigh(
 fn refusal(effect: &FaultEffect, operation: &'static str) -> ProviderError {
     let unavailable = ErrorKind::Unavailable;
     match effect {
-        FaultEffect::DropBeforeEffect | FaultEffect::LoseAnswer => lost(operation),
+        FaultEffect::DropBeforeEffect | FaultEffect::LoseAnswer | FaultEffect::BreaksOff(_) => {
+            lost(operation)
+        }
         FaultEffect::Throttle(hint) => {
             ProviderError::new(ErrorKind::RateLimited, Code::ServerBusy, operation)
                 .with_retry(Retry::After(*hint))

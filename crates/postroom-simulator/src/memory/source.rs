@@ -13,6 +13,7 @@ use postroom_provider::{
 };
 
 use super::cursor::Place;
+use super::fault::{Unreadable, lost};
 use super::headers;
 use super::ids::{folder_id, item_id, model_folder_id, remote_id};
 use super::provider::MemoryProvider;
@@ -92,19 +93,23 @@ impl MemoryProvider {
             .ok_or_else(|| no_message(operation))
     }
 
-    /// One outcome for each id, in order; a message that is named corrupt has a bad one.
+    /// One outcome for each id, in order; a message that is named corrupt has a bad one, and one that
+    /// breaks answers leaves none.
     fn each<T>(
         &self,
         folder: &FolderId,
         ids: &[RemoteId],
-        corrupt: &[RemoteId],
+        unreadable: &Unreadable,
         operation: &'static str,
         mut act: impl FnMut(&Arc<Item>) -> Result<T>,
     ) -> Result<Vec<Result<T>>> {
         let folder = self.own_folder(folder, operation)?;
+        if ids.iter().any(|id| unreadable.breaking.contains(id)) {
+            return Err(lost(operation));
+        }
         let outcome = |id| {
             let item = self.own_message(&folder, id, operation)?;
-            if corrupt.contains(id) {
+            if unreadable.corrupt.contains(id) {
                 let (kind, code) = (ErrorKind::Corrupt, Code::ItemCorrupt);
                 return Err(ProviderError::new(kind, code, operation).with("id", id.as_str()));
             }
@@ -136,7 +141,7 @@ impl MemoryProvider {
         if let Some(cursor) = since {
             place = Place::parse(cursor)
                 .filter(|known| (known.folder, known.epoch) == (place.folder, place.epoch))
-                .filter(|known| known.number <= self.mail_system().change_number())
+                .filter(|known| self.mail_system().remembers(known.number))
                 .ok_or_else(|| {
                     ProviderError::new(ErrorKind::CursorInvalid, Code::CursorInvalid, CHANGES)
                 })?;
@@ -305,7 +310,7 @@ impl MailSource for MemoryProvider {
         self.batch_fits(ids, HEADERS)?;
         self.server
             .request(ctx, HEADERS, self.account, |verdict| {
-                self.each(folder, ids, &verdict.corrupt, HEADERS, |item| {
+                self.each(folder, ids, &verdict.unreadable, HEADERS, |item| {
                     Ok(mail_headers(item))
                 })
             })
@@ -321,7 +326,7 @@ impl MailSource for MemoryProvider {
         self.batch_fits(ids, FETCH)?;
         self.server
             .request(ctx, FETCH, self.account, |verdict| {
-                self.each(folder, ids, &verdict.corrupt, FETCH, |item| {
+                self.each(folder, ids, &verdict.unreadable, FETCH, |item| {
                     spooled(ctx, item)
                 })
             })
@@ -341,7 +346,7 @@ impl MailSource for MemoryProvider {
         self.server
             .request(ctx, MOVE, self.account, |_| {
                 let target = self.own_folder(target, MOVE)?.id;
-                self.each(folder, ids, &[], MOVE, |item| {
+                self.each(folder, ids, &Unreadable::default(), MOVE, |item| {
                     let moved = self
                         .mail_system()
                         .move_item(item.id, target)
@@ -366,12 +371,17 @@ impl MailSource for MemoryProvider {
         };
         self.server
             .request(ctx, DELETE, self.account, |_| {
-                let outcomes = self.each(folder, ids, &[], DELETE, |item| {
-                    match self.mail_system().delete_item(item.id, disposal) {
-                        Ok(_) | Err(ModelError::NoItem) => Ok(()),
-                        Err(error) => Err(refused(&error, DELETE)),
-                    }
-                })?;
+                let outcomes =
+                    self.each(
+                        folder,
+                        ids,
+                        &Unreadable::default(),
+                        DELETE,
+                        |item| match self.mail_system().delete_item(item.id, disposal) {
+                            Ok(_) | Err(ModelError::NoItem) => Ok(()),
+                            Err(error) => Err(refused(&error, DELETE)),
+                        },
+                    )?;
                 // What is not there counts as deleted.
                 let deleted = |outcome: Result<()>| match outcome {
                     Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),

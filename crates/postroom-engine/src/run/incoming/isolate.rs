@@ -1,12 +1,20 @@
 //! Batches that fail as a whole: finds the message that is to blame. Promise 6.
 
+use postroom_core::health::Health;
 use postroom_core::ledger::{FolderId, RemoteId};
 use postroom_provider::{FetchedMessage, MailHeaders, ProviderError, Result, WellKnownFolder};
+use postroom_store::{LedgerFilter, Page};
 
-use crate::plan::failure::may_be_poisoned;
+use crate::plan::failure::{may_be_poisoned, may_be_the_servers};
 use crate::run::cycle::Cycle;
 
 use super::Reading;
+
+/// So many messages that were read before are asked for again, to tell a bad message from a server
+/// in trouble.
+const WITNESSES: u32 = 4;
+/// So many cycles in a row are put down to the server where no message can witness.
+const DOUBTS: u32 = 3;
 
 /// What a batch asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +101,8 @@ impl Reading<'_> {
     }
 
     /// Asks for all at once, and for one after the other where that fails as one bad message makes
-    /// it fail. One that fails alone while the server answers otherwise is to blame.
+    /// it fail. One that fails while the server reads others is to blame; where it reads nothing,
+    /// it is the server's trouble and costs no message an attempt.
     async fn isolated(
         &self,
         cycle: &Cycle<'_>,
@@ -104,26 +113,114 @@ impl Reading<'_> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        match self.ask(cycle, folder, ids, what).await {
-            Err(error) if may_be_poisoned(&error) => {}
-            answer => return answer,
+        let (mut answers, alone) = match self.ask(cycle, folder, ids, what).await {
+            Ok(answers) => (answers, ids.len() == 1),
+            Err(error) if may_be_poisoned(&error) => {
+                (self.one_by_one(cycle, folder, ids, what).await?, true)
+            }
+            Err(error) => return Err(error),
+        };
+        if !answers.iter().any(is_unclear) {
+            return Ok(answers);
         }
+        if answers.iter().all(is_unclear) && !self.server_reads(cycle, folder, ids, what).await? {
+            return Err(the_servers(answers.swap_remove(0)));
+        }
+        for (id, answer) in ids.iter().zip(&mut answers) {
+            if is_unclear(answer) && !alone {
+                // Servers also give up on the rest of a batch.
+                let again = std::slice::from_ref(id);
+                if let Some(one) = self.one_by_one(cycle, folder, again, what).await?.pop() {
+                    *answer = one;
+                }
+            }
+            if let Err(error) = answer
+                && may_be_the_servers(error)
+            {
+                *error = blamed(error);
+            }
+        }
+        Ok(answers)
+    }
+
+    async fn one_by_one(
+        &self,
+        cycle: &Cycle<'_>,
+        folder: &FolderId,
+        ids: &[RemoteId],
+        what: Ask,
+    ) -> Result<Vec<Result<Answer>>> {
         let mut answers = Vec::with_capacity(ids.len());
         for id in ids {
-            let one = std::slice::from_ref(id);
-            match self.ask(cycle, folder, one, what).await {
+            match self
+                .ask(cycle, folder, std::slice::from_ref(id), what)
+                .await
+            {
                 Ok(mut one) => answers.extend(one.pop()),
                 Err(error) if may_be_poisoned(&error) => {
+                    // A server that answers nothing at all is not asked for the rest.
                     self.source
                         .find_folder(&cycle.op(), WellKnownFolder::Inbox)
                         .await?;
-                    answers.push(Err(blamed(&error)));
+                    answers.push(Err(error));
                 }
                 Err(error) => return Err(error),
             }
         }
         Ok(answers)
     }
+
+    /// Whether the server reads messages that it read before. Where there is none to ask for, it is
+    /// believed to be in trouble for the first few cycles, so that the attempts of messages outlast
+    /// a short trouble, and a mailbox of nothing but bad messages goes on nevertheless.
+    async fn server_reads(
+        &self,
+        cycle: &Cycle<'_>,
+        folder: &FolderId,
+        failed: &[RemoteId],
+        what: Ask,
+    ) -> Result<bool> {
+        let mut filter = LedgerFilter::default();
+        filter.mailbox = Some(cycle.mailbox().id);
+        filter.state = Some("delivered");
+        let store = &cycle.environment.store;
+        // A store in trouble is met again by the next step; here it only means that nothing is known.
+        let known = store
+            .ledger(&filter, Page::first(WITNESSES))
+            .await
+            .unwrap_or_default();
+        for entry in known.iter().filter(|entry| entry.folder == *folder) {
+            if failed.contains(&entry.remote_id) {
+                continue;
+            }
+            let id = std::slice::from_ref(&entry.remote_id);
+            match self
+                .ask(cycle, folder, id, what)
+                .await
+                .map(|mut one| one.pop())
+            {
+                Ok(Some(Ok(_))) => return Ok(true),
+                Ok(Some(Err(error))) | Err(error) if may_be_the_servers(&error) => {
+                    return Ok(false);
+                }
+                // Moved or deleted meanwhile, or bad itself: it says nothing.
+                Ok(_) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let health = &cycle.mailbox().workload(cycle.lease.workload).health;
+        Ok(match health {
+            Health::Retrying { failures, .. } | Health::Failing { failures, .. } => {
+                *failures >= DOUBTS
+            }
+            Health::Healthy | Health::Disabled { .. } => false,
+        })
+    }
+}
+
+/// Whether an answer may say something about the server and nothing about the message.
+fn is_unclear(answer: &Result<Answer>) -> bool {
+    matches!(answer, Err(error) if may_be_the_servers(error))
 }
 
 /// The failure as the message's own.
@@ -135,4 +232,19 @@ fn blamed(error: &ProviderError) -> ProviderError {
     )
     .with_scope(postroom_core::Scope::Item)
     .with("alone", "it fails alone while the server answers otherwise")
+}
+
+/// The failure as the server's: of so many messages none could be read.
+fn the_servers(answer: Result<Answer>) -> ProviderError {
+    let error = ProviderError::new(
+        postroom_provider::ErrorKind::Unavailable,
+        postroom_core::Code::ServerFault,
+        "mail.batch",
+    )
+    .with_scope(postroom_core::Scope::Mailbox)
+    .with("read", "no message can be read");
+    match answer {
+        Ok(_) => error,
+        Err(cause) => error.with_source(cause),
+    }
 }
