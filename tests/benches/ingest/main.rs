@@ -3,16 +3,20 @@
 //! ```text
 //! cargo bench --package postroom-tests --bench ingest              10,000 messages and one of 150 MB
 //! cargo bench --package postroom-tests --bench ingest -- --quick   1,000 messages
+//!                                                     -- --tls     only over TLS
+//!                                                     -- --plain   only without TLS
 //! ```
 //!
 //! The simulated Exchange server runs in a process of its own. The floor is measured in the same run:
 //! the very requests that the engine made, sent again one after the other over the same transport,
 //! the answers read to the end and thrown away. The engine parses, correlates, decides and commits
-//! durably beside that.
+//! durably beside that. Both use the same kind of connection: TLS, as every profile has it unless it is
+//! told otherwise, and plain HTTP.
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
 mod memory;
 mod messages;
+mod processor;
 mod recording;
 mod setup;
 
@@ -21,6 +25,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 
 use memory::Memory;
+use processor::Processor;
 use recording::Recording;
 use setup::{Server, Subject};
 
@@ -30,25 +35,35 @@ fn main() -> anyhow::Result<()> {
         let plan = arguments
             .get(position + 1)
             .context("--serve needs a plan")?;
-        return setup::serve(plan);
+        let tls = arguments
+            .get(position + 2)
+            .is_some_and(|word| word == "tls");
+        return setup::serve(plan, tls);
     }
-    let quick = arguments.iter().any(|argument| argument == "--quick");
+    let given = |wanted: &str| arguments.iter().any(|argument| argument == wanted);
+    let quick = given("--quick");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
     runtime.block_on(async {
         let (count, rounds) = if quick { (1_000, 1) } else { (10_000, 3) };
-        many(count, rounds).await?;
+        if !given("--plain") {
+            many(count, rounds, true).await?;
+        }
+        if !given("--tls") {
+            many(count, rounds, false).await?;
+        }
         one_large(if quick { 20 } else { 150 }).await
     })
 }
 
 /// Many messages of ordinary sizes.
-async fn many(count: u32, rounds: u32) -> anyhow::Result<()> {
-    let server = Server::start(&format!("many:{count}"))?;
+async fn many(count: u32, rounds: u32, tls: bool) -> anyhow::Result<()> {
+    let server = Server::start(&format!("many:{count}"), tls)?;
     println!(
-        "ingest of {count} messages, {:.1} MB, median {:.1} KB",
+        "ingest of {count} messages over {}, {:.1} MB, median {:.1} KB",
+        if tls { "TLS" } else { "plain HTTP" },
         server.bytes as f64 / 1e6,
         server.median as f64 / 1e3
     );
@@ -57,15 +72,19 @@ async fn many(count: u32, rounds: u32) -> anyhow::Result<()> {
         let recording = Recording::new(&server)?;
         let subject = Subject::prepare(&server, &recording).await?;
         let memory = Memory::start();
+        let processor = Processor::of(&server);
         recording.start();
         let started = Instant::now();
         subject.ingest(u64::from(count)).await?;
         let engine = started.elapsed();
+        let ingesting = processor.used()?;
         let requests = recording.stop();
         let grown = memory.grown_mib();
+        let processor = Processor::of(&server);
         let started = Instant::now();
         let bytes = recording.replay(&requests).await?;
         let floor = started.elapsed();
+        let fetching = processor.used()?;
         let ratio = engine.as_secs_f64() / floor.as_secs_f64();
         println!(
             "  round {round}: engine {} ({:.0} messages/s), fetching alone {} ({} requests, {:.1} MB), ratio {ratio:.2}, memory +{grown:.1} MiB",
@@ -74,6 +93,13 @@ async fn many(count: u32, rounds: u32) -> anyhow::Result<()> {
             seconds(floor),
             requests.len(),
             bytes as f64 / 1e6,
+        );
+        println!(
+            "    processor time: engine {} and server {} while ingesting, {} and {} while fetching alone",
+            seconds(ingesting.here),
+            seconds(ingesting.server),
+            seconds(fetching.here),
+            seconds(fetching.server),
         );
         ratios.push(ratio);
     }
@@ -85,7 +111,7 @@ async fn many(count: u32, rounds: u32) -> anyhow::Result<()> {
 
 /// One very large message.
 async fn one_large(megabytes: u32) -> anyhow::Result<()> {
-    let server = Server::start(&format!("large:{megabytes}"))?;
+    let server = Server::start(&format!("large:{megabytes}"), true)?;
     let recording = Recording::new(&server)?;
     let subject = Subject::prepare(&server, &recording).await?;
     let memory = Memory::start();

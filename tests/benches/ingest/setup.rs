@@ -34,14 +34,15 @@ const PASSWORD: &str = "service password";
 pub(crate) struct Server {
     process: Child,
     url: String,
+    authority: Option<String>,
     pub(crate) bytes: u64,
     pub(crate) median: u64,
 }
 
 impl Server {
-    pub(crate) fn start(plan: &str) -> anyhow::Result<Self> {
+    pub(crate) fn start(plan: &str, tls: bool) -> anyhow::Result<Self> {
         let mut process = Command::new(std::env::current_exe()?)
-            .args(["--serve", plan])
+            .args(["--serve", plan, if tls { "tls" } else { "plain" }])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -51,12 +52,23 @@ impl Server {
         let mut words = line.split_whitespace();
         let mut word = || words.next().context("the server did not start");
         let (url, bytes, median) = (word()?.to_owned(), word()?.parse()?, word()?.parse()?);
+        let authority = if tls {
+            Some(std::fs::read_to_string(word()?)?)
+        } else {
+            None
+        };
         Ok(Self {
             process,
             url,
+            authority,
             bytes,
             median,
         })
+    }
+
+    /// Which process it is.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.id()
     }
 
     /// A profile for this server.
@@ -68,8 +80,8 @@ impl Server {
         );
         profile.incoming.location = Some(self.url.clone());
         profile.incoming.user_name = Some(SERVICE.to_owned());
-        // Without TLS on both sides of the comparison: it would only add the same to both.
-        profile.danger_allow_plain_http = true;
+        profile.danger_allow_plain_http = self.authority.is_none();
+        profile.extra_authorities_pem.clone_from(&self.authority);
         profile.process_email_from = Some(Timestamp::EPOCH);
         Ok(profile)
     }
@@ -84,7 +96,7 @@ impl Drop for Server {
 }
 
 /// The server's side: holds the messages, prints where it is, serves until the input closes.
-pub(crate) fn serve(plan: &str) -> anyhow::Result<()> {
+pub(crate) fn serve(plan: &str, tls: bool) -> anyhow::Result<()> {
     let (kind, number) = plan
         .split_once(':')
         .context("a plan is many:N or large:N")?;
@@ -116,11 +128,20 @@ pub(crate) fn serve(plan: &str) -> anyhow::Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        .thread_name("server")
         .enable_all()
         .build()?;
-    let listening = runtime.block_on(exchange.listen(ListenOptions::http()))?;
+    let options = if tls {
+        ListenOptions::https()
+    } else {
+        ListenOptions::http()
+    };
+    let listening = runtime.block_on(exchange.listen(options))?;
+    let mut authority = tempfile::NamedTempFile::new()?;
+    authority.write_all(listening.certificate_pem().unwrap_or_default().as_bytes())?;
+    let path = authority.path().display();
     let mut out = std::io::stdout();
-    writeln!(out, "{} {bytes} {median}", listening.url())?;
+    writeln!(out, "{} {bytes} {median} {path}", listening.url())?;
     out.flush()?;
     std::io::stdin().read_to_end(&mut Vec::new())?;
     drop(listening);
