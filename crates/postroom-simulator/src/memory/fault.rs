@@ -5,6 +5,8 @@ use std::time::Duration;
 use postroom_core::Code;
 use postroom_provider::{ErrorKind, ProviderError, RemoteId, Retry};
 
+use crate::model::Random;
+
 /// What goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -25,6 +27,18 @@ pub enum FaultEffect {
     BreaksOff(RemoteId),
     /// The server refuses for this reason, as rights, quotas and sign-in do.
     Refuse(ErrorKind, Code),
+    /// The server does not know any cursor: a failover or a repair.
+    InvalidCursor,
+    /// A listing ends with a message that is not there.
+    Phantom,
+    /// Pages hold at most so many changes.
+    ShortPages(u32),
+    /// A page is empty, does not advance, and says that there is more.
+    ContradictoryPaging,
+    /// Of a batch only the first so many are served; the others are told to be asked for again.
+    BatchStopped(usize),
+    /// Messages cannot be read, so many of a thousand, always the same ones.
+    CorruptShare(u16),
 }
 
 /// A fault, and when it strikes.
@@ -47,6 +61,20 @@ pub struct MemoryFault {
     pub skip: u32,
     /// How often it strikes; for ever where `None`.
     pub times: Option<u32>,
+    /// The chance that it strikes, in thousandths; always where `None`.
+    pub per_mille: Option<u16>,
+}
+
+/// Names a fault that was switched on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemoryFaultId(pub(super) u64);
+
+/// A fault that is on, and how often it has struck.
+#[derive(Debug)]
+pub(super) struct Armed {
+    pub(super) id: MemoryFaultId,
+    pub(super) fault: MemoryFault,
+    pub(super) hits: u64,
 }
 
 impl MemoryFault {
@@ -59,6 +87,7 @@ impl MemoryFault {
             account: None,
             skip: 0,
             times: None,
+            per_mille: None,
         }
     }
 
@@ -90,14 +119,24 @@ impl MemoryFault {
         self
     }
 
+    /// Strikes with that chance, in thousandths, drawn from the server's seed.
+    #[must_use]
+    pub const fn chance(mut self, per_mille: u16) -> Self {
+        self.per_mille = Some(per_mille);
+        self
+    }
+
     /// Whether it strikes now; counts the request.
-    fn strikes(&mut self, operation: &str, account: &str) -> bool {
+    fn strikes(&mut self, operation: &str, account: &str, random: &mut Random) -> bool {
         let concerned = self.operation.is_none_or(|on| on == operation)
             && self
                 .account
                 .as_deref()
                 .is_none_or(|on| on.eq_ignore_ascii_case(account));
         if !concerned || self.times == Some(0) {
+            return false;
+        }
+        if self.per_mille.is_some_and(|chance| !random.chance(chance)) {
             return false;
         }
         if let Some(skip) = self.skip.checked_sub(1) {
@@ -120,6 +159,21 @@ pub(super) struct Verdict {
     pub(super) lost: bool,
     /// Messages that cannot be read.
     pub(super) unreadable: Unreadable,
+    /// How listings go wrong.
+    pub(super) listing: Listing,
+}
+
+/// How listings go wrong.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// Most changes on a page.
+    pub(super) page_max: Option<u32>,
+    /// A page contradicts itself.
+    pub(super) contradicts: bool,
+    /// No cursor is known.
+    pub(super) forgets_cursors: bool,
+    /// A page names a message that is not there.
+    pub(super) phantom: bool,
 }
 
 /// Messages that cannot be read.
@@ -129,24 +183,61 @@ pub(super) struct Unreadable {
     pub(super) corrupt: Vec<RemoteId>,
     /// The whole answer breaks off.
     pub(super) breaking: Vec<RemoteId>,
+    /// So many of a thousand messages are corrupt, always the same ones.
+    pub(super) share: u16,
+    /// Only the first so many of a batch are served.
+    pub(super) served: Option<usize>,
+}
+
+impl Unreadable {
+    /// What keeps the message at that place of a batch from being read.
+    pub(super) fn failure(
+        &self,
+        at: usize,
+        id: &RemoteId,
+        number: u64,
+        operation: &'static str,
+    ) -> Option<ProviderError> {
+        if self.served.is_some_and(|served| at >= served) {
+            // As where Exchange stops a batch: asked for again, it is served.
+            let (kind, code) = (ErrorKind::Unavailable, Code::ServerFault);
+            let error = ProviderError::new(kind, code, operation);
+            let item = error.with_scope(postroom_core::Scope::Item);
+            return Some(item.with_retry(Retry::After(None)));
+        }
+        let share = u64::from(self.share);
+        let drawn = Random::new(number).next_u64() % 1000 < share;
+        (drawn || self.corrupt.contains(id)).then(|| {
+            let (kind, code) = (ErrorKind::Corrupt, Code::ItemCorrupt);
+            ProviderError::new(kind, code, operation).with("id", id.as_str())
+        })
+    }
 }
 
 /// Weighs the faults for one request; the first refusal counts.
 pub(super) fn weigh(
-    faults: &mut Vec<MemoryFault>,
+    faults: &mut Vec<Armed>,
     operation: &'static str,
     account: &str,
+    random: &mut Random,
 ) -> Verdict {
     let mut verdict = Verdict::default();
-    for fault in faults.iter_mut() {
-        if !fault.strikes(operation, account) {
+    for Armed { fault, hits, .. } in faults.iter_mut() {
+        if !fault.strikes(operation, account, random) {
             continue;
         }
+        *hits = hits.saturating_add(1);
         match &fault.effect {
             FaultEffect::Slow(delay) => verdict.delay = verdict.delay.saturating_add(*delay),
             FaultEffect::LoseAnswer => verdict.lost = true,
             FaultEffect::Corrupt(id) => verdict.unreadable.corrupt.push(id.clone()),
             FaultEffect::BreaksOff(id) => verdict.unreadable.breaking.push(id.clone()),
+            FaultEffect::CorruptShare(share) => verdict.unreadable.share = *share,
+            FaultEffect::BatchStopped(served) => verdict.unreadable.served = Some(*served),
+            FaultEffect::ShortPages(most) => verdict.listing.page_max = Some(*most),
+            FaultEffect::ContradictoryPaging => verdict.listing.contradicts = true,
+            FaultEffect::InvalidCursor => verdict.listing.forgets_cursors = true,
+            FaultEffect::Phantom => verdict.listing.phantom = true,
             FaultEffect::DropBeforeEffect
             | FaultEffect::Unavailable
             | FaultEffect::Throttle(_)
@@ -157,24 +248,20 @@ pub(super) fn weigh(
             }
         }
     }
-    faults.retain(|fault| fault.times != Some(0));
+    faults.retain(|armed| armed.fault.times != Some(0));
     verdict
 }
 
 fn refusal(effect: &FaultEffect, operation: &'static str) -> ProviderError {
     let unavailable = ErrorKind::Unavailable;
     match effect {
-        FaultEffect::DropBeforeEffect | FaultEffect::LoseAnswer | FaultEffect::BreaksOff(_) => {
-            lost(operation)
-        }
+        FaultEffect::DropBeforeEffect => lost(operation),
         FaultEffect::Throttle(hint) => {
             ProviderError::new(ErrorKind::RateLimited, Code::ServerBusy, operation)
                 .with_retry(Retry::After(*hint))
         }
         FaultEffect::Refuse(kind, code) => ProviderError::new(*kind, *code, operation),
-        FaultEffect::Unavailable | FaultEffect::Slow(_) | FaultEffect::Corrupt(_) => {
-            ProviderError::new(unavailable, Code::ServerUnavailable, operation)
-        }
+        _ => ProviderError::new(unavailable, Code::ServerUnavailable, operation),
     }
 }
 

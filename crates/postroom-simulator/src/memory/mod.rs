@@ -46,7 +46,7 @@ mod submitter;
 pub use clock::SharedClock;
 pub use defect::Defect;
 pub use factory::MemoryFactory;
-pub use fault::{FaultEffect, MemoryFault};
+pub use fault::{FaultEffect, MemoryFault, MemoryFaultId};
 pub use ids::{folder_id, item_id, model_folder_id, remote_id};
 pub use provider::MemoryProvider;
 pub use server::MemoryServer;

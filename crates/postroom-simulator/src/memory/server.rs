@@ -10,10 +10,10 @@ use postroom_provider::{
 
 use super::defect::Defect;
 use super::defective::DefectiveProvider;
-use super::fault::{self, MemoryFault, Verdict};
+use super::fault::{self, Armed, MemoryFault, MemoryFaultId, Verdict};
 use super::provider::MemoryProvider;
 use super::submitter;
-use crate::model::{AccountId, MailSystem};
+use crate::model::{AccountId, MailSystem, Random};
 
 /// Largest message that the server takes (150 MiB), as large servers do.
 const MESSAGE_BYTES_MAX: u64 = 150 << 20;
@@ -27,10 +27,28 @@ pub struct MemoryServer {
     defect: Option<Defect>,
 }
 
-#[derive(Default)]
 struct Shared {
-    faults: Mutex<Vec<MemoryFault>>,
+    faults: Mutex<Faults>,
     requests: AtomicU64,
+}
+
+struct Faults {
+    armed: Vec<Armed>,
+    last: u64,
+    random: Random,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            faults: Mutex::new(Faults {
+                armed: Vec::new(),
+                last: 0,
+                random: Random::new(0),
+            }),
+            requests: AtomicU64::new(0),
+        }
+    }
 }
 
 impl fmt::Debug for MemoryServer {
@@ -81,14 +99,42 @@ impl MemoryServer {
         &self.capabilities
     }
 
+    /// The same server, its faults drawing their chances from that seed.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        self.faults().random = Random::new(seed);
+        self
+    }
+
     /// Switches a fault on, in addition to those that are on.
-    pub fn arm(&self, fault: MemoryFault) {
-        self.faults().push(fault);
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "most tests never switch a single fault off"
+    )]
+    pub fn arm(&self, fault: MemoryFault) -> MemoryFaultId {
+        let mut faults = self.faults();
+        faults.last = faults.last.saturating_add(1);
+        let id = MemoryFaultId(faults.last);
+        faults.armed.push(Armed { id, fault, hits: 0 });
+        id
     }
 
     /// Switches all faults off.
     pub fn disarm(&self) {
-        self.faults().clear();
+        self.faults().armed.clear();
+    }
+
+    /// Switches one fault off; answers how often it struck, where it was still on.
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "the number is for those who count"
+    )]
+    pub fn disarm_one(&self, id: MemoryFaultId) -> u64 {
+        let mut faults = self.faults();
+        let armed = faults.armed.iter().find(|armed| armed.id == id);
+        let hits = armed.map_or(0, |armed| armed.hits);
+        faults.armed.retain(|armed| armed.id != id);
+        hits
     }
 
     /// How many requests have arrived, answered or not.
@@ -112,7 +158,7 @@ impl MemoryServer {
         })
     }
 
-    fn faults(&self) -> std::sync::MutexGuard<'_, Vec<MemoryFault>> {
+    fn faults(&self) -> std::sync::MutexGuard<'_, Faults> {
         self.shared
             .faults
             .lock()
@@ -126,7 +172,9 @@ impl MemoryServer {
             .account_info(account)
             .map(|info| info.address.clone())
             .unwrap_or_default();
-        fault::weigh(&mut self.faults(), operation, &address)
+        let mut faults = self.faults();
+        let Faults { armed, random, .. } = &mut *faults;
+        fault::weigh(armed, operation, &address, random)
     }
 
     /// One request: faults, deadline and cancellation first, then `effect` in one piece.

@@ -13,7 +13,7 @@ use postroom_provider::{
 };
 
 use super::cursor::Place;
-use super::fault::{Unreadable, lost};
+use super::fault::{Listing, Unreadable, lost};
 use super::headers;
 use super::ids::{folder_id, item_id, model_folder_id, remote_id};
 use super::provider::MemoryProvider;
@@ -107,15 +107,14 @@ impl MemoryProvider {
         if ids.iter().any(|id| unreadable.breaking.contains(id)) {
             return Err(lost(operation));
         }
-        let outcome = |id| {
+        let outcome = |(at, id)| {
             let item = self.own_message(&folder, id, operation)?;
-            if unreadable.corrupt.contains(id) {
-                let (kind, code) = (ErrorKind::Corrupt, Code::ItemCorrupt);
-                return Err(ProviderError::new(kind, code, operation).with("id", id.as_str()));
+            match unreadable.failure(at, id, item.id.number(), operation) {
+                Some(error) => Err(error),
+                None => act(&item),
             }
-            act(&item)
         };
-        Ok(ids.iter().map(outcome).collect())
+        Ok(ids.iter().enumerate().map(outcome).collect())
     }
 
     fn batch_fits(&self, ids: &[RemoteId], operation: &'static str) -> Result<()> {
@@ -135,19 +134,25 @@ impl MemoryProvider {
         folder: &FolderId,
         since: Option<&SyncCursor>,
         limit: PageLimit,
+        faults: &Listing,
     ) -> Result<ChangePage<MailChange>> {
         let folder = self.own_folder(folder, CHANGES)?;
         let mut place = Place::start(&folder);
         if let Some(cursor) = since {
             place = Place::parse(cursor)
+                .filter(|_| !faults.forgets_cursors)
                 .filter(|known| (known.folder, known.epoch) == (place.folder, place.epoch))
                 .filter(|known| self.mail_system().remembers(known.number))
                 .ok_or_else(|| {
                     ProviderError::new(ErrorKind::CursorInvalid, Code::CursorInvalid, CHANGES)
                 })?;
         }
+        if faults.contradicts {
+            return Ok(ChangePage::new(Vec::new(), place.cursor(), true));
+        }
         let capabilities = self.server.capabilities();
-        let most = limit.value().min(capabilities.mail_page_max).max(1);
+        let most = limit.value().min(capabilities.mail_page_max);
+        let most = most.min(faults.page_max.unwrap_or(most)).max(1);
         let log = self
             .mail_system()
             .item_changes(folder.id, place.number, usize::try_from(most).unwrap_or(1))
@@ -168,6 +173,10 @@ impl MemoryProvider {
                     }
                 }
             }
+        }
+        if faults.phantom {
+            let id = remote_id(model::ItemId(u64::MAX));
+            changes.push(MailChange::Present(MailListing::new(id)));
         }
         place.number = log.next;
         Ok(ChangePage::new(changes, place.cursor(), !log.complete))
@@ -295,8 +304,8 @@ impl MailSource for MemoryProvider {
         limit: PageLimit,
     ) -> Result<ChangePage<MailChange>> {
         self.server
-            .request(ctx, CHANGES, self.account, |_| {
-                self.page(folder, since, limit)
+            .request(ctx, CHANGES, self.account, |verdict| {
+                self.page(folder, since, limit, &verdict.listing)
             })
             .await
     }

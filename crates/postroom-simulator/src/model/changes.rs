@@ -145,7 +145,7 @@ pub struct Event {
 }
 
 /// Events kept for subscribers; older ones are forgotten, as a real server forgets them.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Events {
     kept: VecDeque<Event>,
 }

@@ -169,7 +169,7 @@ pub struct Folder {
 }
 
 /// A folder with its contents.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) info: Folder,
     pub(super) items: BTreeMap<u64, ItemId>,

@@ -28,6 +28,7 @@
 //! ```
 
 mod account;
+mod backup;
 mod changes;
 mod clock;
 mod edit;
@@ -41,6 +42,7 @@ mod system;
 mod transport;
 
 pub use account::{Account, AccountId, AccountSpecError, Impersonation};
+pub use backup::{Backup, Restored};
 pub use changes::{Change, ChangeKind, Event, EventKind, LogPage};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::ModelError;

@@ -37,6 +37,7 @@ pub struct MailSystem {
     listeners: Mutex<Vec<Listener>>,
 }
 
+#[derive(Clone)]
 pub(super) struct Mailbox {
     pub(super) account: Arc<Account>,
     pub(super) well_known: BTreeMap<WellKnown, FolderId>,
@@ -46,6 +47,9 @@ pub(super) struct Mailbox {
 }
 
 pub(super) struct State {
+    /// Stretches of change numbers, first excluded and last included, that a restored backup made
+    /// the system forget.
+    pub(super) forgotten: Vec<(u64, u64)>,
     pub(super) mailboxes: BTreeMap<AccountId, Mailbox>,
     pub(super) folders: BTreeMap<FolderId, Place>,
     pub(super) items: BTreeMap<ItemId, Arc<Item>>,
@@ -198,6 +202,7 @@ impl MailSystem {
     #[must_use]
     pub fn with_clock(clock: Arc<dyn Clock>, seed: u64) -> Self {
         let state = State {
+            forgotten: Vec::new(),
             mailboxes: BTreeMap::new(),
             folders: BTreeMap::new(),
             items: BTreeMap::new(),
@@ -529,6 +534,15 @@ impl MailSystem {
             folder.epoch = folder.epoch.saturating_add(1);
             Ok(())
         })
+    }
+
+    /// Whether a change number is one of this system's past: not of the future, and not of a time
+    /// that a restored backup undid.
+    #[must_use]
+    pub fn remembers(&self, number: u64) -> bool {
+        let state = self.lock();
+        let undone = |&(after, upto): &(u64, u64)| number > after && number <= upto;
+        number <= state.counter && !state.forgotten.iter().any(undone)
     }
 
     /// The present number of the change counter: everything up to now has at most this.

@@ -90,7 +90,7 @@ fn begin(call: &Call<'_>, request: Node<'_, '_>, fresh: State) -> Outcome<State>
         && state.root == fresh.root
         && state.epoch == fresh.epoch
         && state.hidden == fresh.hidden;
-    if same && state.known <= fresh.known {
+    if same && call.mail.remembers(state.known) {
         Ok(state)
     } else {
         Err(invalid())
@@ -169,6 +169,9 @@ fn page(
             _ => None,
         })
         .collect();
+    if call.has_fault(&Fault::ContradictoryPaging) {
+        return Ok((state, false, Vec::new()));
+    }
     let wanted = |item: &Item| (hidden || !item.hidden) && !ignored.contains(&item.id);
     let mut told = Vec::new();
     let complete;
