@@ -328,6 +328,7 @@ pub fn gate(
     };
     match mailbox.approval {
         ApprovalState::Approved => {}
+        _ if workload == Workload::Outgoing && crate::planted!(ApprovalUncheckedOutgoing) => {}
         // Somebody said no: that holds whatever the organization asks of others.
         ApprovalState::Rejected => return Err(Code::NotApproved),
         ApprovalState::Empty | ApprovalState::Pending => {
@@ -356,13 +357,14 @@ pub fn gate(
     if !possible {
         return Err(Code::MethodNotSupported);
     }
+    let unseen = workload == Workload::Outgoing && crate::planted!(DisabledStillSends);
     match purpose {
         Purpose::Test => Ok(()),
         Purpose::Process => match &state.health {
             // More telling than that it is not enabled, which follows from it.
             Health::Disabled { code, .. } => Err(*code),
             Health::Healthy | Health::Retrying { .. } | Health::Failing { .. }
-                if !state.enabled =>
+                if !(state.enabled || unseen) =>
             {
                 Err(Code::NotEnabled)
             }

@@ -148,6 +148,7 @@ impl Health {
                     next_attempt: None,
                     alerts: self
                         .code()
+                        .filter(|_| !crate::planted!(AlertStaysOpen))
                         .map(|code| AlertAction::Close { code })
                         .into_iter()
                         .collect(),
@@ -202,6 +203,13 @@ impl Health {
             }
         };
         let failing = failures >= policy.failures_before_failing.max(1);
+        if failing && crate::planted!(OutageDisables) {
+            return HealthChange {
+                health: Self::Disabled { code, since: now },
+                next_attempt: None,
+                alerts: self.replace_alert(code, Level::Error),
+            };
+        }
         let wait = if failing {
             policy.probe_delay
         } else {
@@ -210,6 +218,11 @@ impl Health {
                 .delay_min
                 .saturating_mul(doubled)
                 .min(policy.delay_max)
+        };
+        let wait = if crate::planted!(BackOffNeverGrows) {
+            policy.delay_min
+        } else {
+            wait
         };
         let wait = spread(wait, jitter).max(retry_after.unwrap_or_default());
         HealthChange {

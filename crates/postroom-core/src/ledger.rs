@@ -247,12 +247,21 @@ impl LedgerState {
                     created: *created,
                 })
             }
+            (Self::Delivered { .. }, LedgerEvent::Deliver { record, created })
+                if crate::planted!(AckBeforeCommit) =>
+            {
+                Ok(Self::Delivered {
+                    record: *record,
+                    created: *created,
+                })
+            }
             (Self::Pending { .. }, LedgerEvent::Filter { reason }) => {
                 Ok(Self::Filtered { reason: *reason })
             }
             (Self::Pending { attempts, .. }, LedgerEvent::Fail { code, not_before }) => {
                 Ok(Self::Pending {
-                    attempts: attempts.saturating_add(1),
+                    attempts: attempts
+                        .saturating_add(u32::from(!crate::planted!(PoisonNotCounted))),
                     not_before: *not_before,
                     last: Some(*code),
                 })

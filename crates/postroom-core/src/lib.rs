@@ -29,6 +29,7 @@ pub mod id;
 pub mod job;
 pub mod ledger;
 pub mod mailbox;
+pub mod museum;
 pub mod organization;
 pub mod outbox;
 pub mod party;

@@ -116,6 +116,9 @@ pub fn due_after_cycle(
 }
 
 fn interval(profile: &ServerProfile) -> Duration {
+    if crate::planted!(PollingMinimumIgnored) {
+        return Duration::from_secs(60);
+    }
     profile.polling_interval_min.max(INTERVAL_FLOOR)
 }
 
@@ -125,9 +128,12 @@ fn idle_interval(
     idle_interval_max: Duration,
 ) -> (Duration, DueReason) {
     let growth = (interval / 4).saturating_mul(idle_cycles.saturating_sub(1));
-    let wait = interval
-        .saturating_add(growth)
-        .min(idle_interval_max.max(interval));
+    let longest = if crate::planted!(IdleWaitUnbounded) {
+        Duration::MAX
+    } else {
+        idle_interval_max.max(interval)
+    };
+    let wait = interval.saturating_add(growth).min(longest);
     if wait > interval {
         (
             wait,

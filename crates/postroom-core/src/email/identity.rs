@@ -67,7 +67,10 @@ impl ContentIdentity {
         let mut hash = Hasher(Sha256::new());
         if let Some(id) = &headers.message_id {
             hash.field(b"message-id", id.as_str().as_bytes());
-            if let Some(at) = headers.sent_at {
+            let dated = headers
+                .sent_at
+                .filter(|_| !crate::planted!(MessageIdAloneIsIdentity));
+            if let Some(at) = dated {
                 // Whole seconds: servers that rebuild a message drop the rest.
                 hash.field(b"date", &at.as_millis().div_euclid(1000).to_be_bytes());
             }
@@ -103,6 +106,9 @@ impl ContentIdentity {
         let Self::Headers(key) = self else {
             return self;
         };
+        if crate::planted!(HeadersAreIdentity) {
+            return Self::Content(key);
+        }
         let mut hash = Hasher(Sha256::new());
         hash.field(b"headers", key.as_bytes());
         if email.headers.sent_at.is_none() {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use postroom_core::catalogue::Scope;
-use postroom_core::{Code, Timestamp};
+use postroom_core::{Code, Timestamp, planted};
 use postroom_provider::{ErrorKind, ProviderError, Retry};
 use postroom_store::StoreError;
 
@@ -52,6 +52,7 @@ impl From<&ProviderError> for CycleStop {
             return Self::Cancelled;
         }
         let retry_after = match error.retry() {
+            Retry::After(_) if planted!(ThrottlingHintIgnored) => None,
             Retry::After(wait) => wait,
             Retry::Never | Retry::OutcomeUnknown | Retry::Exhausted => None,
         };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use postroom_core::outbox::{OutboxEvent, SendPhase, StagedSubmission};
-use postroom_core::{Code, Timestamp};
+use postroom_core::{Code, Timestamp, planted};
 use postroom_provider::{Capabilities, ProviderError, Retry, SubmissionTrace};
 
 use crate::plan::failure::{CycleStop, item_retry_at, may_be_poisoned};
@@ -68,6 +68,12 @@ pub(crate) fn recover(
             SendPhase::Staging,
             Some(SubmissionTrace::Staged(_) | SubmissionTrace::Nowhere) | None,
         ) => Recovery::Stage,
+        (SendPhase::Submitting { .. }, Some(SubmissionTrace::Nowhere) | None)
+            if planted!(AbsenceLicensesRepeat) =>
+        {
+            let (code, not_before) = (Code::ConnectionLost, now);
+            Recovery::Settle(OutboxEvent::Retry { code, not_before })
+        }
         (
             SendPhase::Submitting { .. },
             Some(SubmissionTrace::Staged(_) | SubmissionTrace::Nowhere) | None,
@@ -93,7 +99,8 @@ pub(crate) fn send_failed(
 ) -> SendFailure {
     use postroom_core::catalogue::Class;
     use postroom_provider::ErrorKind;
-    if error.retry() == Retry::OutcomeUnknown && !staging {
+    let in_doubt = error.retry() == Retry::OutcomeUnknown && !staging;
+    if in_doubt && !planted!(RetryAfterLostAnswer) {
         return SendFailure {
             event: None,
             stop: None,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use postroom_core::profile::CredentialSource;
-use postroom_core::{MailboxId, ProfileId, ServerProfile, Workload};
+use postroom_core::{MailboxId, ProfileId, ServerProfile, Workload, planted};
 use postroom_store::Due;
 
 /// What connections are counted by: wherever the credentials live. Source: seed 000, "Maximum
@@ -28,6 +28,7 @@ pub(crate) fn permit_key(
     };
     match endpoint.credentials {
         CredentialSource::Mailbox => PermitKey::Mailbox(mailbox),
+        _ if planted!(ConnectionLimitPerMailbox) => PermitKey::Mailbox(mailbox),
         _ => PermitKey::Profile(profile.id),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use postroom_core::alert::Incident;
 use postroom_core::catalogue::Level;
 use postroom_core::organization::AlertSettings;
-use postroom_core::{AlertId, Code};
+use postroom_core::{AlertId, Code, planted};
 use postroom_store::IncidentPattern;
 
 use crate::environment::Environment;
@@ -42,6 +42,11 @@ impl Environment {
     ) -> Result<()> {
         let id = AlertId::from_random(self.bytes16());
         let now = self.now();
+        let incident = if planted!(AlertStorm) {
+            incident.about(id.to_string())
+        } else {
+            incident
+        };
         if let Some(alert) = alert(id, incident, level, about, details, settings, now) {
             self.store.raise_alert(&alert).await?;
         }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use postroom_core::health::HealthPolicy;
-use postroom_core::{Code, ProfileId, Timestamp};
+use postroom_core::{Code, ProfileId, Timestamp, planted};
 
 /// How long a probe is waited for before others are told to come back.
 const PROBE_PATIENCE: Duration = Duration::from_secs(30);
@@ -70,11 +70,13 @@ impl Breakers {
             failures: 0,
             probing: false,
         });
-        breaker.probing = false;
+        breaker.probing = planted!(ProbeNeverEnds) && breaker.probing;
         breaker.code = code;
         // Cycles that were under way when it opened are the same trouble, told again.
         if now >= breaker.until {
-            breaker.failures = breaker.failures.saturating_add(1);
+            if !planted!(BackOffNeverGrows) {
+                breaker.failures = breaker.failures.saturating_add(1);
+            }
             let doubled = 2_u32.saturating_pow(breaker.failures.saturating_sub(1).min(16));
             let wait = policy
                 .delay_min

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use postroom_core::email::Direction;
 use postroom_core::health::Health;
-use postroom_core::outbox::OutboxState;
+use postroom_core::outbox::{OutboxEntry, OutboxState};
 use postroom_core::tracking::{CorrelationRules, TrackingToken, index_entry};
-use postroom_core::{Code, EmailAddress, Mailbox, MailboxId, Organization, Workload};
+use postroom_core::{Code, EmailAddress, Mailbox, MailboxId, Organization, Workload, planted};
 use postroom_store::{NewOutgoing, OutgoingEmail, OutgoingReport, OutgoingStatus};
 
 use crate::environment::{Environment, rules};
@@ -74,6 +74,10 @@ impl Intake<'_> {
             // Nobody here sends in this name.
             self.refuse(email, Code::MailboxNotFound);
             return Ok(());
+        };
+        let mailbox = match self.mailboxes.values().next() {
+            Some(first) if planted!(WrongMailboxSends) => first.clone(),
+            _ => mailbox,
         };
         if email.to.is_empty() && email.cc.is_empty() && email.bcc.is_empty() {
             self.refuse(email, Code::RecipientsRefused);
@@ -147,14 +151,21 @@ impl Intake<'_> {
         let store = &self.environment.store;
         let numbers = store.next_token_numbers(email.sender).await?;
         let user = u32::try_from(numbers.user).unwrap_or(u32::MAX);
-        let candidates: Vec<_> = TrackingToken::candidates(settings, user, numbers.counter)
+        let counter = if planted!(TokenCounterWraps) {
+            numbers.counter % 2
+        } else {
+            numbers.counter
+        };
+        let candidates: Vec<_> = TrackingToken::candidates(settings, user, counter)
             .take(TOKENS_TRIED_MAX)
             .collect();
         let taken = store.tokens_taken(&candidates).await?;
         let free = candidates
             .into_iter()
             .zip(taken)
-            .find(|(token, taken)| !taken && !self.tokens.contains(token))
+            .find(|(token, taken)| {
+                planted!(TokenCounterWraps) || !taken && !self.tokens.contains(token)
+            })
             .map(|(token, _)| token);
         self.tokens.extend(free.clone());
         Ok(free)
@@ -182,6 +193,10 @@ impl Intake<'_> {
                     .await?;
             }
         }
+        if planted!(FeedCursorBeforeEnqueue) {
+            let store = &environment.store;
+            store.enqueue_outgoing(&[], Some(cursor)).await?;
+        }
         environment
             .store
             .enqueue_outgoing(&self.emails, Some(cursor))
@@ -207,6 +222,11 @@ pub(crate) async fn report(environment: &Environment) -> Result<()> {
         let entries = environment.store.outbox_unreported(REPORTS).await?;
         if entries.is_empty() {
             break;
+        }
+        if planted!(ReportedBeforeTold) {
+            let told = |entry: &OutboxEntry| (entry.id, entry.state.clone());
+            let told: Vec<_> = entries.iter().map(told).collect();
+            environment.store.mark_reported(&told).await?;
         }
         let reports: Vec<_> = entries
             .iter()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use postroom_core::profile::{CredentialSource, ProfileKind};
-use postroom_core::{Code, EmailAddress, Mailbox, MailboxId, ServerProfile, Workload};
+use postroom_core::{Code, EmailAddress, Mailbox, MailboxId, ServerProfile, Workload, planted};
 use postroom_provider::decorate::ConnectionLimits;
 use postroom_provider::registry::Credentials;
 use postroom_provider::{FolderId, Provider, ProviderRequest};
@@ -76,7 +76,7 @@ impl Providers {
         cache.uses += 1;
         let uses = cache.uses;
         let kept = cache.entries.get_mut(&key)?;
-        let same = kept.request.profile == request.profile
+        let same = (planted!(CachedProfileNotRenewed) || kept.request.profile == request.profile)
             && kept.request.address.as_str() == request.address.as_str()
             && kept.request.credentials == request.credentials;
         if !same {
@@ -151,6 +151,11 @@ impl Environment {
         direction: Direction,
     ) -> Result<Arc<dyn Provider>> {
         let request = self.provider_request(mailbox, profile, direction).await?;
+        if planted!(SecretLogged)
+            && let Some(used) = &request.credentials
+        {
+            tracing::info!(password = used.password.expose(), "signs in");
+        }
         let key = (mailbox.id, direction);
         if let Some(provider) = self.providers.find(key, &request) {
             return Ok(provider);

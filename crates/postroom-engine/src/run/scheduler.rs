@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postroom_core::job::JobState;
-use postroom_core::{JobId, MailboxId, Timestamp, Workload};
+use postroom_core::{JobId, MailboxId, Timestamp, Workload, planted};
 use postroom_store::Due;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -139,9 +139,12 @@ impl Scheduler<'_> {
         let store = &self.environment.store;
         if self.jobs.len() < bounds.jobs {
             let limit = u32::try_from(bounds.jobs.saturating_mul(2)).unwrap_or(u32::MAX);
+            let claimed = !planted!(JobsLostOnRestart);
             let jobs = store
                 .jobs(&[JobState::Running, JobState::Queued], limit)
-                .await?;
+                .await?
+                .into_iter()
+                .filter(|job| claimed || job.state == JobState::Queued);
             for job in jobs {
                 if self.jobs.len() < bounds.jobs && self.jobs.insert(job.id) {
                     let environment = Arc::clone(self.environment);
@@ -167,7 +170,8 @@ impl Scheduler<'_> {
         }
         let now = self.environment.now();
         // A clock that was set back must not stop the feed until it has caught up.
-        let rested = |at: Timestamp| now < at || now.since(at) >= bounds.poll;
+        let set_back = |at: Timestamp| now < at && !planted!(ClockBackStopsFeed);
+        let rested = |at: Timestamp| set_back(at) || now.since(at) >= bounds.poll;
         if !self.feeding && self.fed_at.is_none_or(rested) {
             self.feeding = true;
             self.fed_at = Some(now);
@@ -237,7 +241,8 @@ impl Scheduler<'_> {
         match task {
             Task::Cycle(mailbox, workload, key) => {
                 self.running.remove(&(mailbox, workload));
-                if let Some(key) = key {
+                let leaked = planted!(ScheduledPermitLeaked) && result.is_err();
+                if let Some(key) = key.filter(|_| !leaked) {
                     self.permits.give_back(key, 1);
                 }
                 log(&result, "a cycle could not be recorded", Some(mailbox));

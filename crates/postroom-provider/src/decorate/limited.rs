@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use async_trait::async_trait;
 use postroom_core::outbox::{SentReceipt, StagedSubmission};
+use postroom_core::planted;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::capabilities::Capabilities;
@@ -127,8 +128,12 @@ impl MailSource for Limited {
         limit: PageLimit,
     ) -> Result<ChangePage<MailChange>> {
         let source = self.source("mail.changes")?;
-        let _permit = self.permit(ctx, "mail.changes").await?;
-        source.changes(ctx, folder, since, limit).await
+        let permit = self.permit(ctx, "mail.changes").await?;
+        let page = source.changes(ctx, folder, since, limit).await;
+        if page.is_err() && planted!(ConnectionLeakedOnError) {
+            permit.forget();
+        }
+        page
     }
 
     async fn headers(

@@ -4,7 +4,7 @@ use postroom_core::catalogue::Code;
 use postroom_core::ledger::{
     FolderId, GoneEvidence, LedgerEntry, LedgerEvent, LedgerState, RemoteId, SyncCursor,
 };
-use postroom_core::{LedgerId, MailboxId, RawMessage, Timestamp};
+use postroom_core::{LedgerId, MailboxId, RawMessage, Timestamp, planted};
 use postroom_store::{
     ErrorKind, FolderState, Lease, LedgerCounts, LedgerFilter, Page, PageOutcome, PageRecord,
     Settlement,
@@ -224,7 +224,7 @@ fn list(
             params![no, folder.generation],
         )?;
     }
-    if matches!(state, LedgerState::Gone { .. }) {
+    if matches!(state, LedgerState::Gone { .. }) && !planted!(GoneStaysGone) {
         // It is back: restored, or moved out and in again. Leaving it would lose it.
         write_state(write, no, &LedgerState::listed(now))?;
         return Ok(true);

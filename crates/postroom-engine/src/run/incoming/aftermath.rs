@@ -3,7 +3,7 @@
 use postroom_core::alert::{Incident, Subject};
 use postroom_core::ledger::{LedgerEntry, RemoteId};
 use postroom_core::mailbox::MailboxOwner;
-use postroom_core::{Code, Workload};
+use postroom_core::{Code, Workload, planted};
 use postroom_provider::DeleteMode;
 use tracing::warn;
 
@@ -58,14 +58,20 @@ pub(super) async fn aftermath(
     if cycle.profile.move_undelivered && reading.can_move && !quarantined.is_empty() {
         move_undelivered(cycle, reading, &quarantined).await?;
     }
-    let deletes = cycle.mailbox().delete_after_processing
-        && matches!(
-            cycle.mailbox().owner,
-            MailboxOwner::Queue(_) | MailboxOwner::Forward
-        );
-    if deletes && !delivered.is_empty() {
-        let ids: Vec<RemoteId> = delivered
-            .iter()
+    let deletes = planted!(DeleteForEverybody)
+        || cycle.mailbox().delete_after_processing
+            && matches!(
+                cycle.mailbox().owner,
+                MailboxOwner::Queue(_) | MailboxOwner::Forward
+            );
+    let unwanted = quarantined
+        .iter()
+        .filter(|_| planted!(DeleteAfterQuarantine));
+    let finished = delivered
+        .iter()
+        .chain(unwanted.map(|quarantined| &quarantined.entry));
+    if deletes {
+        let ids: Vec<RemoteId> = finished
             .filter(|entry| entry.folder == reading.folder)
             .map(|entry| entry.remote_id.clone())
             .collect();

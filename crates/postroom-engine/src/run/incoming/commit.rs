@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use postroom_core::email::Email;
+use postroom_core::email::{ContentKey, Email};
 use postroom_core::ledger::{LedgerEvent, LedgerState};
-use postroom_core::{Code, LedgerId, RecordId};
+use postroom_core::{Code, LedgerId, RecordId, planted};
 use postroom_store::{EmailWrite, RecordedEmail, Settlement, StoreError};
 
 use crate::plan::failure::{CycleStop, crm_failure, item_retry_at};
@@ -25,6 +25,15 @@ pub(super) async fn commit(
     mut batch: Batch,
 ) -> Result<Records, CycleStop> {
     let parsed = std::mem::take(&mut batch.tracked);
+    if planted!(AckBeforeCommit) {
+        let (store, created) = (&cycle.environment.store, true);
+        let acknowledged: Vec<_> = parsed
+            .iter()
+            .map(|(one, _)| (one.entry.id, placeholder(one.entry.id)))
+            .map(|(id, record)| Settlement::new(id, LedgerEvent::Deliver { record, created }))
+            .collect();
+        store.settle(&cycle.lease, &acknowledged).await?;
+    }
     let mut recording = Recording {
         cycle,
         known: &reading.records,
@@ -127,10 +136,19 @@ impl Recording<'_, '_> {
             tracked.push(one);
         }
         let crm = &self.cycle.environment.crm;
-        let outcomes = crm
-            .record_emails(&writes)
-            .await
-            .map_err(|error| crm_failure(&error))?;
+        let outcomes = match crm.record_emails(&writes).await {
+            Err(error) if planted!(OutageCountsAsAttempt) => {
+                self.failed
+                    .extend(tracked.into_iter().map(|one| FailedItem {
+                        entry: one.entry,
+                        code: error.code(),
+                        identity: Some(one.identity),
+                        raw: Some(one.raw),
+                    }));
+                return Ok(());
+            }
+            outcomes => outcomes.map_err(|error| crm_failure(&error))?,
+        };
         drop(writes);
         if outcomes.len() != tracked.len() {
             let error = StoreError::new(
@@ -238,7 +256,7 @@ impl Recording<'_, '_> {
             let event = failed(&item.entry, item.code, attempts_max, raw.is_some(), now);
             let mut settlement = Settlement::new(item.entry.id, event);
             settlement.identity = item.identity;
-            settlement.raw = raw.filter(|_| last);
+            settlement.raw = raw.filter(|_| last && !planted!(QuarantinedRawLost));
             self.settlements.push(settlement);
             if last {
                 let one = Quarantined {
@@ -254,8 +272,15 @@ impl Recording<'_, '_> {
 }
 
 fn write(cycle: &Cycle<'_>, tracked: &Tracked, email: Email) -> EmailWrite {
+    let key = if planted!(NewWriteKeyPerAttempt) {
+        let random = cycle.environment.bytes16();
+        let byte = |at: usize| random.get(at % 16).copied().unwrap_or_default();
+        ContentKey::from_bytes(std::array::from_fn(byte))
+    } else {
+        tracked.identity.key()
+    };
     let mut write = EmailWrite::incoming(
-        tracked.identity.key(),
+        key,
         email,
         tracked.raw.clone(),
         tracked.received_at,

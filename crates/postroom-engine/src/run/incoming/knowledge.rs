@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use postroom_core::email::{Direction, KnownEmail};
 use postroom_core::party::PartyKind;
 use postroom_core::tracking::{Candidates, CorrelationQuery, correlate, join_target};
-use postroom_core::{EmailAddress, PartyId};
+use postroom_core::{EmailAddress, PartyId, planted};
 use postroom_provider::MailHeaders;
 use postroom_store::{KnownQuery, MailboxOfParty};
 
@@ -143,6 +143,9 @@ async fn is_own(
             continue;
         };
         let Some(record) = entry.record else {
+            if planted!(TestMessageTracked) {
+                continue;
+            }
             return Ok(true);
         };
         if known.iter().all(|email| email.record != record) {

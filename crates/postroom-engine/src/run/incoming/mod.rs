@@ -15,7 +15,7 @@ mod prepare;
 use std::collections::{BTreeMap, VecDeque};
 
 use postroom_core::ledger::{FolderId, LedgerEntry};
-use postroom_core::{Code, LedgerId, RecordId, Timestamp};
+use postroom_core::{Code, LedgerId, RecordId, Timestamp, planted};
 use postroom_provider::{ErrorKind, MailChange, MailSource, PageLimit, WellKnownFolder};
 use postroom_store::PageRecord;
 use tracing::info;
@@ -140,9 +140,23 @@ impl Reading<'_> {
         let now = environment.now();
         let mut listed = Vec::new();
         let mut removed = Vec::new();
-        for change in page.changes {
+        let mut changes = page.changes;
+        if planted!(PageTailDropped) && page.more {
+            changes.pop();
+        }
+        for change in changes {
             match change {
                 MailChange::Present(listing) => {
+                    let received = listing.received_at.unwrap_or(now);
+                    let seen_until = cycle.mailbox().incoming.last_succeeded;
+                    let passed_over = [
+                        planted!(LookBackTooShort) && now.since(received).as_secs() > 60 * 60,
+                        planted!(WatermarkByReceivedTime) && Some(received) < seen_until,
+                        planted!(InvalidCursorStartsFromNow) && state.relisting,
+                    ];
+                    if passed_over.contains(&true) {
+                        continue;
+                    }
                     let id = LedgerId::from_random(environment.bytes16());
                     let folder = self.folder.clone();
                     let mut entry = LedgerEntry::listed(id, mailbox, folder, listing.id, now);
@@ -152,6 +166,11 @@ impl Reading<'_> {
                 }
                 MailChange::Removed(id) => removed.push(id),
             }
+        }
+        if planted!(CursorBeforeRows) {
+            let (folder, cursor) = (self.folder.clone(), page.cursor.clone());
+            let record = PageRecord::new(folder, Vec::new(), Vec::new(), cursor, !page.more);
+            store.record_page(&cycle.lease, &record, now).await?;
         }
         let folder = self.folder.clone();
         let record = PageRecord::new(folder, listed, removed, page.cursor, !page.more);

@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use postroom_core::email::{ContentIdentity, Direction, Email, EmailHeaders, KnownEmail};
 use postroom_core::ledger::{FolderId, GoneEvidence, LedgerEntry, LedgerEvent, RemoteId};
+use postroom_core::mailbox::MailboxOwner;
 use postroom_core::tracking::{
     CorrelationMethod, Decision, DecisionInput, Verdict, correlate, decide, index_entry,
     join_target, process_from,
 };
-use postroom_core::{Code, PartyId, RawMessage, RecordId, Timestamp};
+use postroom_core::{Code, PartyId, RawMessage, RecordId, Timestamp, planted};
 use postroom_mime::ParseLimits;
-use postroom_provider::{MailHeaders, Result as ProviderResult};
+use postroom_provider::{DeleteMode, MailHeaders, Result as ProviderResult};
 use postroom_store::{EmailParty, Settlement};
 
 use crate::environment::Environment;
-use crate::plan::failure::{CycleStop, Weight, weigh};
+use crate::plan::failure::{CycleFailure, CycleStop, Weight, weigh};
 use crate::plan::incoming::{
     Provisional, Upcoming, email_parties, groups, owner, placeholder, queues, resolved_recipients,
     sender,
@@ -134,7 +135,17 @@ async fn read_headers(
         for (entry, answer) in entries.into_iter().zip(answers) {
             match answer {
                 Ok(headers) => {
-                    let identity = ContentIdentity::of(&headers.headers, headers.received_at);
+                    let mut identity = ContentIdentity::of(&headers.headers, headers.received_at);
+                    let mut own = EmailHeaders::default();
+                    if planted!(DuplicatePerMailbox) {
+                        let within = format!("{}.{}", entry.mailbox, identity.key());
+                        own.message_id = within.parse().ok();
+                        identity = ContentIdentity::of(&own, headers.received_at);
+                    }
+                    if planted!(IdentityByServerId) {
+                        own.message_id = entry.remote_id.as_str().parse().ok();
+                        identity = ContentIdentity::of(&own, headers.received_at);
+                    }
                     met.push(Met {
                         entry,
                         headers,
@@ -160,6 +171,14 @@ async fn take_failure(
 ) -> Result<(), CycleStop> {
     match weigh(error) {
         Weight::Cycle(stop) => return Err(stop),
+        Weight::Item(_) if planted!(FailedMessageSkipped) => {
+            let evidence = GoneEvidence::NotFoundOnFetch;
+            let event = LedgerEvent::Vanish { evidence };
+            batch.settlements.push(Settlement::new(entry.id, event));
+        }
+        Weight::Item(code) if planted!(BadItemStopsMailbox) => {
+            return Err(CycleFailure::new(code, error.to_string()).into());
+        }
         Weight::Item(code) => batch.failed.push(FailedItem {
             entry,
             code,
@@ -251,7 +270,7 @@ async fn decide_all(
                 let event = LedgerEvent::Filter { reason };
                 let mut settlement = Settlement::new(met.entry.id, event);
                 settlement.identity = Some(met.identity);
-                settlement.decision = Some(decision);
+                settlement.decision = Some(decision).filter(|_| !planted!(DecisionNotKept));
                 batch.settlements.push(settlement);
             }
             Verdict::Join { record } => {
@@ -344,6 +363,14 @@ pub(super) async fn fetch(
                 .map(|one| one.entry.remote_id.clone())
                 .collect();
             let answers = reading.fetch(cycle, &folder, &ids).await?;
+            let queue = !matches!(cycle.mailbox().owner, MailboxOwner::User(_));
+            if planted!(DeleteBeforeRecord) && queue && cycle.mailbox().delete_after_processing {
+                let mode = DeleteMode::ToDeletedItems;
+                let _ = reading
+                    .source
+                    .delete(&cycle.op(), &folder, &ids, mode)
+                    .await;
+            }
             let mut fetched = Vec::with_capacity(group.len());
             for (mut tracked, answer) in group.into_iter().zip(answers) {
                 match answer {

@@ -6,7 +6,7 @@
 mod sending;
 
 use postroom_core::outbox::{OutboxEntry, OutboxEvent, OutboxState};
-use postroom_core::{Code, Timestamp};
+use postroom_core::{Code, Timestamp, planted};
 use postroom_provider::{MailSubmitter, Provider, SubmissionTrace};
 use postroom_store::{OutboxFilter, Page};
 use tracing::warn;
@@ -128,7 +128,8 @@ async fn attempt(
         return sending.submit(cycle, None).await;
     }
     // An earlier attempt may have left its draft; and whoever found it there may have sent it.
-    if attempts > 0 && capabilities.submit_traceable {
+    let traceable = capabilities.submit_traceable && !planted!(RetryAfterLostAnswer);
+    if attempts > 0 && traceable {
         match sending.find(cycle, None).await? {
             SubmissionTrace::Staged(draft) => return sending.submit(cycle, Some(draft)).await,
             SubmissionTrace::Sent(mut receipt) => {
@@ -180,7 +181,7 @@ async fn resume(
 /// the question, and nobody needs to decide.
 async fn second_look(cycle: &mut Cycle<'_>, provider: &dyn Provider) -> Result<(), CycleStop> {
     let capabilities = provider.capabilities();
-    if !capabilities.submit_traceable {
+    if !capabilities.submit_traceable && !planted!(UnknownResent) {
         return Ok(());
     }
     let environment = cycle.environment;
@@ -202,6 +203,10 @@ async fn second_look(cycle: &mut Cycle<'_>, provider: &dyn Provider) -> Result<(
         }
         cycle.checkpoint().await?;
         let mut sending = prepared(cycle, submitter(provider)?, &capabilities, entry).await?;
+        if planted!(UnknownResent) {
+            sending.settle(cycle, OutboxEvent::Resend { now }).await?;
+            continue;
+        }
         if let SubmissionTrace::Sent(mut receipt) = sending.find(cycle, None).await? {
             receipt.reconciled = true;
             let record = sending.entry.record;

@@ -1,7 +1,7 @@
 //! One email on its way through its states.
 
-use postroom_core::Code;
 use postroom_core::outbox::{OutboxEntry, OutboxEvent, OutboxState, SendPhase, StagedSubmission};
+use postroom_core::{Code, planted};
 use postroom_provider::{
     Capabilities, MailSubmitter, Submission, SubmissionIdentity, SubmissionTrace,
 };
@@ -52,7 +52,9 @@ pub(super) async fn prepared<'a>(
 impl Sending<'_> {
     /// Makes the draft, then sends it.
     pub(super) async fn stage(&mut self, cycle: &mut Cycle<'_>) -> Result<OutboxState, CycleStop> {
-        self.advance(cycle, OutboxEvent::Stage).await?;
+        if !planted!(SendBeforeRecording) {
+            self.advance(cycle, OutboxEvent::Stage).await?;
+        }
         let ctx = cycle.uncancelled_op();
         match self.submitter.stage(&ctx, &self.submission).await {
             Ok(draft) => self.submit(cycle, Some(draft)).await,
@@ -71,13 +73,19 @@ impl Sending<'_> {
         draft: Option<StagedSubmission>,
     ) -> Result<OutboxState, CycleStop> {
         let staged = draft.clone();
-        self.advance(cycle, OutboxEvent::Submit { staged }).await?;
+        let submit = OutboxEvent::Submit { staged };
+        if !planted!(SendBeforeRecording) {
+            self.advance(cycle, submit.clone()).await?;
+        }
         // Never abandoned half way by stopping: the outcome would be unknown.
         let ctx = cycle.uncancelled_op();
         let answer = self
             .submitter
             .send(&ctx, &self.submission, draft.as_ref())
             .await;
+        if planted!(SendBeforeRecording) {
+            self.advance(cycle, submit).await?;
+        }
         let now = cycle.environment.now();
         match answer {
             Ok(receipt) => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use postroom_core::approval::{Purpose, gate};
 use postroom_core::job::{Job, JobKind, JobState, TestStep};
 use postroom_core::mailbox::DeliveryMethod;
-use postroom_core::{Code, Mailbox, ServerProfile, Workload};
+use postroom_core::{Code, Mailbox, ServerProfile, Workload, planted};
 use postroom_provider::registry::ProbeOutcome;
 use postroom_store::{LEASE_DURATION, Lease};
 
@@ -145,6 +145,11 @@ async fn probe(
             ProbeOutcome::Failed(code) => TestStep::failed(None, step.name, code, &step.evidence),
             ProbeOutcome::NotReached => TestStep::skipped(None, step.name),
         }));
+    if planted!(SecretInReport)
+        && let (Some(used), Some(last)) = (&request.credentials, job.steps.last_mut())
+    {
+        last.evidence.push_str(used.password.expose());
+    }
     report.first_failure()
 }
 
