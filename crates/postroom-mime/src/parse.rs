@@ -1,5 +1,6 @@
 //! The whole email out of a raw message.
 
+use std::borrow::Cow;
 use std::io::{BufReader, Read};
 use std::ops::Range;
 
@@ -7,11 +8,11 @@ use mail_parser::decoders::charsets::map::charset_decoder;
 use postroom_core::RawMessage;
 use postroom_core::email::{Attachment, Defect, Email};
 
-use crate::decode::Decoder;
+use crate::decode::{Decoder, TransferEncoding};
 use crate::error::MimeError;
 use crate::headers::from_block;
 use crate::limits::ParseLimits;
-use crate::structure::{Content, Disposition, Leaf, Structure, scan};
+use crate::structure::{Content, Disposition, Leaf, Structure, scan, scan_slice};
 
 /// Read buffer for messages that do not lie in memory, in bytes.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -61,9 +62,8 @@ pub fn parse(raw: &RawMessage, limits: &ParseLimits) -> Result<Email, MimeError>
         email.defects.push(Defect::HeadersOnly);
     } else {
         let mut truncated = false;
-        email.text_body =
-            body(raw, &roles.text, limits, &mut truncated)?.map(|text| text.replace("\r\n", "\n"));
-        email.html_body = body(raw, &roles.html, limits, &mut truncated)?;
+        email.text_body = body(raw, &roles.text, limits, &mut truncated)?.map(with_plain_line_ends);
+        email.html_body = body(raw, &roles.html, limits, &mut truncated)?.map(Cow::into_owned);
         if truncated {
             email.defects.push(Defect::BodyTruncated);
         }
@@ -76,7 +76,7 @@ pub fn parse(raw: &RawMessage, limits: &ParseLimits) -> Result<Email, MimeError>
 /// One pass over the raw bytes.
 pub(crate) fn structure_of(raw: &RawMessage, limits: &ParseLimits) -> Result<Structure, MimeError> {
     match raw.in_memory() {
-        Some(bytes) => scan(bytes, limits),
+        Some(bytes) => Ok(scan_slice(bytes, limits)),
         None => raw
             .open()
             .and_then(|reader| scan(BufReader::with_capacity(BUFFER_BYTES, reader), limits)),
@@ -157,46 +157,78 @@ fn safe_name(name: &str) -> String {
     }
 }
 
+/// Lines end as they do in text files. Most bodies are copied here for the first time.
+fn with_plain_line_ends(text: Cow<'_, str>) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest: &str = &text;
+    while let Some(at) = memchr::memchr(b'\r', rest.as_bytes())
+        && let Some((before, after)) = rest.split_at_checked(at)
+    {
+        plain.push_str(before);
+        rest = match after.strip_prefix("\r\n") {
+            Some(after) => {
+                plain.push('\n');
+                after
+            }
+            None => {
+                plain.push('\r');
+                after.get(1..).unwrap_or_default()
+            }
+        };
+    }
+    plain.push_str(rest);
+    plain
+}
+
 /// The text of the parts, joined; `None` where there is no part.
-fn body(
-    raw: &RawMessage,
+fn body<'r>(
+    raw: &'r RawMessage,
     leaves: &[&Leaf],
     limits: &ParseLimits,
     truncated: &mut bool,
-) -> Result<Option<String>, MimeError> {
-    if leaves.is_empty() {
-        return Ok(None);
-    }
-    let mut body = String::new();
+) -> Result<Option<Cow<'r, str>>, MimeError> {
+    let mut body: Option<Cow<'r, str>> = None;
     for leaf in leaves {
-        let room = limits.body_bytes_max.saturating_sub(body.len());
+        let length = body.as_ref().map_or(0, |body| body.len());
+        let room = limits.body_bytes_max.saturating_sub(length);
         if room == 0 {
             *truncated = true;
             break;
         }
-        if !body.is_empty() && !body.ends_with('\n') {
-            body.push('\n');
-        }
         let text = leaf_text(raw, leaf, room, truncated)?;
-        body.push_str(&text);
+        body = Some(match body {
+            Some(body) if !body.is_empty() => {
+                let mut body = body.into_owned();
+                if !body.ends_with('\n') {
+                    body.push('\n');
+                }
+                body.push_str(&text);
+                body.into()
+            }
+            _ => text,
+        });
     }
-    if body.len() > limits.body_bytes_max {
+    Ok(body.map(|body| {
+        if body.len() <= limits.body_bytes_max {
+            return body;
+        }
         *truncated = true;
         let mut end = limits.body_bytes_max;
         while !body.is_char_boundary(end) {
             end -= 1;
         }
+        let mut body = body.into_owned();
         body.truncate(end);
-    }
-    Ok(Some(body))
+        body.into()
+    }))
 }
 
-fn leaf_text(
-    raw: &RawMessage,
+fn leaf_text<'r>(
+    raw: &'r RawMessage,
     leaf: &Leaf,
     room: usize,
     truncated: &mut bool,
-) -> Result<String, MimeError> {
+) -> Result<Cow<'r, str>, MimeError> {
     // Three encoded bytes for one decoded is the worst that quoted-printable does.
     let encoded_max = u64::try_from(room)
         .unwrap_or(u64::MAX)
@@ -207,31 +239,49 @@ fn leaf_text(
         raw,
         &(leaf.range.start..leaf.range.start + length.min(encoded_max)),
     )?;
-    let mut bytes = Vec::with_capacity(encoded.len().min(room));
-    let mut decoder = Decoder::new(leaf.content.encoding);
-    decoder.push(&encoded, &mut bytes);
-    decoder.finish(&mut bytes);
+    let mut bytes = if leaf.content.encoding == TransferEncoding::Identity {
+        encoded
+    } else {
+        let mut bytes = Vec::with_capacity(encoded.len().min(room));
+        let mut decoder = Decoder::new(leaf.content.encoding);
+        decoder.push(&encoded, &mut bytes);
+        decoder.finish(&mut bytes);
+        bytes.into()
+    };
     let cut = bytes.len() > room || length > encoded_max;
     if cut {
         *truncated = true;
-        bytes.truncate(room);
+        bytes = match bytes {
+            Cow::Borrowed(bytes) => bytes.get(..room).unwrap_or(bytes).into(),
+            Cow::Owned(mut bytes) => {
+                bytes.truncate(room);
+                bytes.into()
+            }
+        };
     }
-    let mut text = decode_charset(&bytes, &leaf.content, cut);
+    let text = match bytes {
+        Cow::Borrowed(bytes) => decode_charset(bytes, &leaf.content, cut),
+        Cow::Owned(bytes) => decode_charset(&bytes, &leaf.content, cut)
+            .into_owned()
+            .into(),
+    };
     // Databases and terminals choke on it, and it says nothing.
-    if memchr::memchr(0, text.as_bytes()).is_some() {
-        text.retain(|c| c != '\0');
+    if memchr::memchr(0, text.as_bytes()).is_none() {
+        return Ok(text);
     }
-    Ok(text)
+    let mut text = text.into_owned();
+    text.retain(|c| c != '\0');
+    Ok(text.into())
 }
 
 /// The bytes of a range of the raw message; fewer where it ends early.
-fn read_range(raw: &RawMessage, range: &Range<u64>) -> Result<Vec<u8>, MimeError> {
+fn read_range<'r>(raw: &'r RawMessage, range: &Range<u64>) -> Result<Cow<'r, [u8]>, MimeError> {
     if let Some(bytes) = raw.in_memory() {
         let start = usize::try_from(range.start).unwrap_or(usize::MAX);
         let end = usize::try_from(range.end)
             .unwrap_or(usize::MAX)
             .min(bytes.len());
-        return Ok(bytes.get(start..end).unwrap_or_default().to_vec());
+        return Ok(bytes.get(start..end).unwrap_or_default().into());
     }
     let mut reader = raw.open().map_err(MimeError::reading)?;
     std::io::copy(&mut reader.by_ref().take(range.start), &mut std::io::sink())
@@ -241,10 +291,10 @@ fn read_range(raw: &RawMessage, range: &Range<u64>) -> Result<Vec<u8>, MimeError
         .take(range.end - range.start)
         .read_to_end(&mut bytes)
         .map_err(MimeError::reading)?;
-    Ok(bytes)
+    Ok(bytes.into())
 }
 
-fn decode_charset(bytes: &[u8], content: &Content, cut: bool) -> String {
+fn decode_charset<'b>(bytes: &'b [u8], content: &Content, cut: bool) -> Cow<'b, str> {
     let label = content.charset.as_deref().unwrap_or_default().trim();
     // Wrong labels are common, and bytes that are valid UTF-8 beyond ASCII are hardly anything else.
     let generic = label.is_empty()
@@ -257,16 +307,16 @@ fn decode_charset(bytes: &[u8], content: &Content, cut: bool) -> String {
         charset_decoder(label.as_bytes())
     };
     match (decoder, std::str::from_utf8(bytes)) {
-        (Some(decode), _) => decode(bytes),
-        (None, Ok(text)) => text.to_owned(),
+        (Some(decode), _) => decode(bytes).into(),
+        (None, Ok(text)) => text.into(),
         // Cut within a character, or a few bad bytes in what says it is UTF-8.
         (None, Err(err))
             if (cut && err.error_len().is_none())
                 || label.to_ascii_lowercase().starts_with("utf") =>
         {
-            String::from_utf8_lossy(bytes).into_owned()
+            String::from_utf8_lossy(bytes)
         }
-        (None, Err(_)) => crate::fields::windows_1252(bytes),
+        (None, Err(_)) => crate::fields::windows_1252(bytes).into(),
     }
 }
 

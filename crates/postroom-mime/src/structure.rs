@@ -80,6 +80,42 @@ pub(crate) fn is_mbox_line(line: &[u8]) -> bool {
     line.starts_with(b"From ") || line.starts_with(b">From ")
 }
 
+/// Finds the parts of a message that lies in memory.
+///
+/// The same as [`scan`], but what is between two lines that may be boundaries is taken in one piece.
+pub(crate) fn scan_slice(bytes: &[u8], limits: &ParseLimits) -> Structure {
+    let mut scanner = Scanner::new(limits);
+    let candidate = memchr::memmem::Finder::new(b"\n--");
+    let mut at = 0;
+    let mut at_line_start = true;
+    while !matches!(scanner.state, State::Done) {
+        let rest = bytes.get(at..).unwrap_or_default();
+        if rest.is_empty() {
+            break;
+        }
+        let in_bulk = matches!(scanner.state, State::Body(_) | State::Between)
+            && !(at_line_start && rest.starts_with(b"--"));
+        let end = if in_bulk {
+            candidate.find(rest).map(|found| found + 1)
+        } else {
+            let window = rest.get(..LINE_BYTES_MAX).unwrap_or(rest);
+            memchr::memchr(b'\n', window)
+                .map(|found| found + 1)
+                .or(Some(window.len()))
+        };
+        let taken = rest.get(..end.unwrap_or(rest.len())).unwrap_or(rest);
+        let piece = Piece {
+            offset: u64::try_from(at).unwrap_or(u64::MAX),
+            starts_line: at_line_start,
+        };
+        scanner.take(&piece, taken);
+        at += taken.len();
+        at_line_start = taken.ends_with(b"\n");
+    }
+    scanner.finish(u64::try_from(at).unwrap_or(u64::MAX));
+    scanner.structure
+}
+
 /// Finds the parts.
 pub(crate) fn scan(reader: impl BufRead, limits: &ParseLimits) -> io::Result<Structure> {
     let mut lines = Lines {
@@ -88,14 +124,7 @@ pub(crate) fn scan(reader: impl BufRead, limits: &ParseLimits) -> io::Result<Str
         at_line_start: true,
         piece: Vec::with_capacity(256),
     };
-    let mut scanner = Scanner {
-        limits,
-        structure: Structure::default(),
-        open: Vec::new(),
-        next_index: 0,
-        state: State::Header(Header::default()),
-        end_of_line: 0,
-    };
+    let mut scanner = Scanner::new(limits);
     while !matches!(scanner.state, State::Done) {
         let Some(piece) = lines.next()? else {
             break;
@@ -204,7 +233,18 @@ struct Scanner<'a> {
     end_of_line: u64,
 }
 
-impl Scanner<'_> {
+impl<'a> Scanner<'a> {
+    fn new(limits: &'a ParseLimits) -> Self {
+        Self {
+            limits,
+            structure: Structure::default(),
+            open: Vec::new(),
+            next_index: 0,
+            state: State::Header(Header::default()),
+            end_of_line: 0,
+        }
+    }
+
     fn take(&mut self, piece: &Piece, bytes: &[u8]) {
         if piece.starts_line
             && bytes.starts_with(b"--")
@@ -259,8 +299,8 @@ impl Scanner<'_> {
             }
             State::Body(body) => {
                 let (line, end) = split_line_end(bytes);
-                body.decoder.push(body.held, &mut body.counter);
-                body.decoder.push(line, &mut body.counter);
+                body.decoder.measure(body.held, &mut body.counter);
+                body.decoder.measure(line, &mut body.counter);
                 body.held = match end.len() {
                     0 => b"",
                     1 => b"\n",
@@ -405,7 +445,7 @@ impl Scanner<'_> {
             return;
         }
         if let State::Body(body) = &mut self.state {
-            body.decoder.push(body.held, &mut body.counter);
+            body.decoder.measure(body.held, &mut body.counter);
         }
         self.end_of_line = 0;
         self.end_part(offset);

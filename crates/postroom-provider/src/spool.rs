@@ -179,6 +179,18 @@ impl SpoolWriter {
         self.length == 0
     }
 
+    /// Makes room for so many more bytes, so that writing them does not move what is there. A hint:
+    /// less or more may follow.
+    pub fn reserve(&mut self, more: usize) {
+        if let Body::Memory(held, reservation) = &mut self.body {
+            let bound =
+                usize::try_from(reservation.shared.memory_per_message).unwrap_or(usize::MAX);
+            if held.len().saturating_add(more) <= bound {
+                held.reserve(more);
+            }
+        }
+    }
+
     /// Ends the message.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ mod tests;
 
 use std::io::Write as _;
 
-use memchr::memchr2;
+use memchr::{memchr, memchr2, memchr3};
 use postroom_core::RawMessage;
 use postroom_provider::{Spool, SpoolWriter};
 
@@ -53,6 +53,8 @@ pub(crate) enum CleanError {
 pub(crate) trait ContentSink {
     /// A content begins; answers its index.
     fn begin(&mut self) -> usize;
+    /// So many bytes of it are about to come, roughly; a hint.
+    fn expect(&mut self, _bytes: usize) {}
     /// Decoded bytes of it.
     fn write(&mut self, bytes: &[u8]);
     /// It is complete.
@@ -124,7 +126,7 @@ impl<S: ContentSink> Cleaner<S> {
                         self.state = State::Text;
                     }
                 }
-                State::Text => rest = self.text(rest),
+                State::Text => rest = self.text(rest)?,
                 State::Content => rest = self.content(rest),
                 State::ContentReference => match memchr2(b';', b'<', rest) {
                     Some(at) => {
@@ -194,7 +196,7 @@ impl<S: ContentSink> Cleaner<S> {
         Ok((text, self.sink))
     }
 
-    fn text<'a>(&mut self, rest: &'a [u8]) -> &'a [u8] {
+    fn text<'a>(&mut self, rest: &'a [u8]) -> Result<&'a [u8], CleanError> {
         let plain = memchr2(b'<', b'&', rest).unwrap_or(rest.len());
         let (run, rest) = rest.split_at_checked(plain).unwrap_or((rest, &[]));
         // Without a branch for each byte, so that many are looked at at once; nearly all runs pass.
@@ -205,25 +207,34 @@ impl<S: ContentSink> Cleaner<S> {
             self.out.extend_from_slice(run);
         }
         let Some((byte, after)) = rest.split_first() else {
-            return rest;
+            return Ok(rest);
         };
-        match byte {
-            b'<' => {
-                self.state = State::Markup(self.out.len());
-                self.out.push(b'<');
+        if *byte == b'<' {
+            let start = self.out.len();
+            self.out.push(b'<');
+            if let Some(tag) = plain_tag(after) {
+                self.out.extend_from_slice(tag);
+                self.tag_ended(start)?;
+                return Ok(after.get(tag.len()..).unwrap_or_default());
             }
-            _ => {
-                self.reference.clear();
-                self.state = State::Reference(None);
+            self.state = State::Markup(start);
+        } else {
+            if let Some(reference) = plain_reference(after) {
+                self.out.push(b'&');
+                self.out.extend_from_slice(reference);
+                return Ok(after.get(reference.len()..).unwrap_or_default());
             }
+            self.reference.clear();
+            self.state = State::Reference(None);
         }
-        after
+        Ok(after)
     }
 
     fn content<'a>(&mut self, rest: &'a [u8]) -> &'a [u8] {
         let end = memchr2(b'<', b'&', rest);
         let part = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
         let sink = &mut self.sink;
+        sink.expect(part.len() / 4 * 3 + 3);
         self.decoder.push(part, |bytes| sink.write(bytes));
         let Some(at) = end else {
             return &[];
@@ -351,6 +362,41 @@ impl<S: ContentSink> Cleaner<S> {
     }
 }
 
+/// The rest of a tag up to and including `>`, where all of it is there and nothing in it needs to be
+/// looked at byte by byte.
+fn plain_tag(rest: &[u8]) -> Option<&[u8]> {
+    if matches!(rest.first(), None | Some(b'!' | b'?')) {
+        return None;
+    }
+    let mut end = 0;
+    loop {
+        let ahead = rest.get(end..)?;
+        end += memchr3(b'>', b'"', b'\'', ahead)?;
+        let quote = *rest.get(end)?;
+        end += 1;
+        if quote == b'>' {
+            break;
+        }
+        end += memchr(quote, rest.get(end..)?)? + 1;
+    }
+    let tag = rest.get(..end)?;
+    let odd = tag
+        .iter()
+        .fold(false, |any, byte| any | forbidden(*byte) | (*byte == b'&'));
+    (!odd).then_some(tag)
+}
+
+/// The rest of a reference up to and including `;`, where all of it is there and it is kept.
+fn plain_reference(rest: &[u8]) -> Option<&[u8]> {
+    let near = rest.get(..=REFERENCE_MAX).unwrap_or(rest);
+    let end = near.iter().position(|byte| *byte == b';')?;
+    let reference = near.get(..end)?;
+    match kind_of(reference) {
+        Reference::Keep => near.get(..=end),
+        Reference::Drop | Reference::Unknown => None,
+    }
+}
+
 enum Reference {
     Keep,
     Drop,
@@ -426,6 +472,12 @@ impl ContentSink for SpoolSink {
     fn begin(&mut self) -> usize {
         self.open = Some(Ok(self.spool.writer()));
         self.done.len()
+    }
+
+    fn expect(&mut self, bytes: usize) {
+        if let Some(Ok(writer)) = &mut self.open {
+            writer.reserve(bytes);
+        }
     }
 
     fn write(&mut self, bytes: &[u8]) {

@@ -1,4 +1,5 @@
 use super::*;
+use proptest::prelude::*;
 
 fn leaves(message: &str) -> Vec<(u32, String, String)> {
     let structure = scan(message.as_bytes(), &ParseLimits::default()).unwrap();
@@ -190,4 +191,33 @@ fn small_reads_give_the_same_parts() {
         assert_eq!(ranges(&pieces), ranges(&whole));
         assert_eq!(pieces.leaves[0].size, 20_000);
     }
+}
+
+#[test]
+fn a_message_in_memory_has_the_same_parts() {
+    let fragments = [
+        "\r\n",
+        "\n",
+        "--b\r\n",
+        "--b--\r\n",
+        "--\n",
+        "--c\n",
+        "--b \n",
+        "-",
+        "text",
+        "Content-Type: multipart/mixed; boundary=b\r\n",
+        "Content-Type: multipart/digest; boundary=\"c\"\n",
+        "Content-Transfer-Encoding: base64\n",
+        "Content-Transfer-Encoding: quoted-printable\r\n",
+        "YWJj=\r\n",
+        "=41 \r",
+        "X: y\r\n",
+    ];
+    let message = proptest::collection::vec(proptest::sample::select(fragments.to_vec()), 0..40);
+    proptest!(|(message in message)| {
+        let message = message.concat();
+        let read = scan(message.as_bytes(), &ParseLimits::default()).unwrap();
+        let sliced = scan_slice(message.as_bytes(), &ParseLimits::default());
+        prop_assert_eq!(format!("{read:?}"), format!("{sliced:?}"));
+    });
 }
