@@ -29,14 +29,11 @@ CREATE TABLE secrets (
     PRIMARY KEY (owner_kind, owner)
 ) STRICT, WITHOUT ROWID;
 
--- Pieces of segment files: raw messages, bodies, files to be sent.
-CREATE TABLE pieces (
-    no INTEGER PRIMARY KEY,
-    segment INTEGER NOT NULL,
-    byte_offset INTEGER NOT NULL,
-    byte_length INTEGER NOT NULL,
-    checksum INTEGER NOT NULL,
-    UNIQUE (segment, byte_offset)
+-- Segment files, with raw messages, bodies and files to be sent, and how far rows name their bytes.
+-- Columns named raw, content, text_body and html_body hold the place of bytes in them (src/segment.rs).
+CREATE TABLE segments (
+    number INTEGER PRIMARY KEY,
+    end_offset INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE mailboxes (
@@ -84,29 +81,37 @@ CREATE TABLE folders (
     UNIQUE (mailbox_no, folder)
 ) STRICT;
 
+-- Rows of the size that they will keep: what settles one changes it in place, and what grows is in a
+-- row of its own, which is appended. state_no: 0 pending, 1 delivered, 2 filtered, 3 quarantined,
+-- 4 gone; state has the whole where the columns do not tell it.
 CREATE TABLE ledger (
     no INTEGER PRIMARY KEY,
     id BLOB NOT NULL UNIQUE,
-    mailbox_no INTEGER NOT NULL REFERENCES mailboxes (no),
-    folder_no INTEGER NOT NULL REFERENCES folders (no),
+    mailbox_no INTEGER NOT NULL,
+    folder_no INTEGER NOT NULL,
+    remote_hash INTEGER NOT NULL,
     remote_id TEXT NOT NULL,
     generation INTEGER NOT NULL DEFAULT 0,
     received_at_ms INTEGER,
     size_bytes INTEGER,
     first_seen_ms INTEGER NOT NULL,
-    identity TEXT,
-    state_name TEXT NOT NULL,
-    state TEXT NOT NULL,
+    state_no INTEGER NOT NULL,
     tried INTEGER NOT NULL DEFAULT 0,
     not_before_ms INTEGER NOT NULL DEFAULT 0,
     record BLOB,
-    decision TEXT,
-    raw_no INTEGER REFERENCES pieces (no),
-    UNIQUE (folder_no, remote_id)
+    state TEXT,
+    raw BLOB
 ) STRICT;
-CREATE INDEX ledger_pending ON ledger (mailbox_no, tried, no) WHERE state_name = 'pending';
-CREATE INDEX ledger_state ON ledger (mailbox_no, state_name, no);
-CREATE INDEX ledger_record ON ledger (record, no) WHERE record IS NOT NULL;
+-- Ids of servers are long: found by a hash, compared in full.
+CREATE INDEX ledger_remote ON ledger (folder_no, remote_hash);
+CREATE INDEX ledger_state ON ledger (mailbox_no, state_no, tried);
+CREATE INDEX ledger_record ON ledger (record) WHERE record IS NOT NULL;
+
+CREATE TABLE ledger_decisions (
+    ledger_no INTEGER PRIMARY KEY,
+    identity BLOB,
+    decision TEXT
+) STRICT;
 
 CREATE TABLE token_numbers (
     user_number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -124,7 +129,7 @@ CREATE TABLE outbox (
     state TEXT NOT NULL,
     not_before_ms INTEGER NOT NULL DEFAULT 0,
     unreported INTEGER NOT NULL DEFAULT 0,
-    raw_no INTEGER NOT NULL REFERENCES pieces (no)
+    raw BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX outbox_record ON outbox (record) WHERE record IS NOT NULL;
 CREATE INDEX outbox_state ON outbox (mailbox_no, state_name, no);
@@ -177,31 +182,16 @@ CREATE TABLE index_emails (
     subject_key INTEGER NOT NULL,
     subject_terms BLOB NOT NULL DEFAULT x'',
     address_terms BLOB NOT NULL DEFAULT x'',
-    content_hash INTEGER,
     content_key BLOB
 ) STRICT;
 CREATE INDEX index_emails_token ON index_emails (token, at_ms DESC) WHERE token IS NOT NULL;
 CREATE INDEX index_emails_conversation ON index_emails (conversation_hash, at_ms DESC)
     WHERE conversation_hash IS NOT NULL;
-CREATE INDEX index_emails_content ON index_emails (content_hash) WHERE content_hash IS NOT NULL;
 
-CREATE TABLE index_message_ids (
-    hash INTEGER NOT NULL,
-    at_ms INTEGER NOT NULL,
-    email_no INTEGER NOT NULL,
-    PRIMARY KEY (hash, at_ms DESC, email_no DESC)
-) STRICT, WITHOUT ROWID;
-
--- One row for each address of an email, under a hash of subject key and address.
-CREATE TABLE index_subject_postings (
-    term INTEGER NOT NULL,
-    at_ms INTEGER NOT NULL,
-    email_no INTEGER NOT NULL,
-    PRIMARY KEY (term, at_ms DESC, email_no DESC)
-) STRICT, WITHOUT ROWID;
-
--- The same under the address alone, for subjects that may differ.
-CREATE TABLE index_address_postings (
+-- What emails are found by, as hashes: Message-IDs, content keys, each address together with the
+-- subject's key and, for subjects that may differ, alone. One tree, which a batch goes through once
+-- in its order; what is found is compared in full.
+CREATE TABLE index_terms (
     term INTEGER NOT NULL,
     at_ms INTEGER NOT NULL,
     email_no INTEGER NOT NULL,
@@ -236,22 +226,22 @@ CREATE TABLE crm_records (
 CREATE TABLE crm_emails (
     no INTEGER PRIMARY KEY,
     record BLOB NOT NULL UNIQUE,
+    key_hash INTEGER,
     idempotency_key BLOB,
     direction TEXT NOT NULL,
     status_name TEXT NOT NULL,
     status TEXT,
     at_ms INTEGER NOT NULL,
     regarding BLOB,
-    message_id TEXT,
     token TEXT,
     email TEXT NOT NULL,
     link TEXT NOT NULL,
-    body_no INTEGER REFERENCES pieces (no),
-    text_bytes INTEGER,
-    html_bytes INTEGER,
-    raw_no INTEGER REFERENCES pieces (no)
+    text_body BLOB,
+    html_body BLOB,
+    raw BLOB
 ) STRICT;
-CREATE UNIQUE INDEX crm_emails_key ON crm_emails (idempotency_key) WHERE idempotency_key IS NOT NULL;
+-- The first bytes of the key; compared in full.
+CREATE INDEX crm_emails_key ON crm_emails (key_hash) WHERE key_hash IS NOT NULL;
 CREATE INDEX crm_emails_regarding ON crm_emails (regarding, no) WHERE regarding IS NOT NULL;
 CREATE INDEX crm_emails_outgoing ON crm_emails (status_name, no) WHERE direction = 'outgoing';
 
@@ -260,7 +250,7 @@ CREATE TABLE crm_files (
     position INTEGER NOT NULL,
     name TEXT NOT NULL DEFAULT '',
     content_type TEXT NOT NULL DEFAULT '',
-    piece_no INTEGER NOT NULL REFERENCES pieces (no),
+    content BLOB NOT NULL,
     PRIMARY KEY (email_no, position)
 ) STRICT, WITHOUT ROWID;
 
@@ -272,8 +262,7 @@ CREATE TABLE crm_outgoing_feed (
 ) STRICT;
 
 CREATE TABLE crm_queue_items (
-    no INTEGER PRIMARY KEY,
     queue BLOB NOT NULL,
-    email_no INTEGER NOT NULL REFERENCES crm_emails (no),
-    UNIQUE (queue, email_no)
-) STRICT;
+    email_no INTEGER NOT NULL,
+    PRIMARY KEY (queue, email_no)
+) STRICT, WITHOUT ROWID;

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use crate::executor::{Executor, Lane};
 use crate::failure::{Failure, Outcome};
 use crate::seal::Seal;
-use crate::segment::Segments;
+use crate::segment::{Place, Segments};
 
 /// How long a write waits for another process to finish its own.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -71,9 +71,14 @@ impl Deref for Write<'_> {
     }
 }
 
-impl Write<'_> {
-    /// Appends a raw message to the segment files; answers the number of its piece.
-    pub(crate) fn append(&mut self, raw: &postroom_core::RawMessage) -> Outcome<i64> {
+impl<'a> Write<'a> {
+    /// The connection, for statements that are kept while the write goes on.
+    pub(crate) fn connection(&self) -> &'a Connection {
+        self.transaction
+    }
+
+    /// Appends a raw message to the segment files; answers where it lies.
+    pub(crate) fn append(&mut self, raw: &postroom_core::RawMessage) -> Outcome<Place> {
         self.segments.append(self.transaction, raw)
     }
 
@@ -164,7 +169,7 @@ impl Database {
             segments,
             database: self,
         })
-        .and_then(|value| segments.sync().map(|()| value))
+        .and_then(|value| segments.sync(&transaction).map(|()| value))
         .and_then(|value| {
             transaction
                 .commit()

@@ -8,7 +8,7 @@
 //! a running engine gets a file of its own.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -18,7 +18,7 @@ use postroom_core::raw::RawSource;
 use rusqlite::{Connection, params};
 
 use crate::failure::{Failure, Outcome};
-use crate::sql::{Row, insert, int, one};
+use crate::sql::{Row, change, int, one};
 
 /// What every segment file begins with.
 const MAGIC: &[u8; 8] = b"PRSEG\0\0\x01";
@@ -28,8 +28,95 @@ pub(crate) const SEGMENT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// So many of the newest files are tried before another one is begun.
 const TRIED_MAX: usize = 4;
 const BUFFER_BYTES: usize = 64 * 1024;
-/// Small pieces are collected up to this many bytes: a batch of messages becomes one write.
-const COLLECTED_MAX: usize = 1024 * 1024;
+/// Small pieces are collected up to this many bytes: a batch of messages becomes a few writes.
+const COLLECTED_MAX: usize = 2 * 1024 * 1024;
+/// And up to so many pieces: what one write of the system takes.
+const PIECES_MAX: usize = 1024;
+
+/// Where bytes lie in the segment files, and their checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    segment: i64,
+    offset: u64,
+    length: u64,
+    checksum: u32,
+}
+
+impl Place {
+    /// So many bytes a place takes in a column.
+    pub(crate) const BYTES: usize = 28;
+
+    /// A part of what lies here.
+    pub(crate) fn part(&self, start: usize, bytes: &[u8]) -> Self {
+        Self {
+            offset: self
+                .offset
+                .saturating_add(u64::try_from(start).unwrap_or(u64::MAX)),
+            length: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            checksum: crc32fast::hash(bytes),
+            ..*self
+        }
+    }
+
+    /// As a column keeps it: segment, offset, length, checksum, most significant byte first.
+    pub(crate) fn pack(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        let fields = self
+            .segment
+            .to_be_bytes()
+            .into_iter()
+            .chain(self.offset.to_be_bytes())
+            .chain(self.length.to_be_bytes())
+            .chain(self.checksum.to_be_bytes());
+        for (target, byte) in bytes.iter_mut().zip(fields) {
+            *target = byte;
+        }
+        bytes
+    }
+
+    /// What [`Self::pack`] made.
+    pub(crate) fn unpack(bytes: &[u8]) -> Option<Self> {
+        let (segment, rest) = bytes.split_first_chunk()?;
+        let (offset, rest) = rest.split_first_chunk()?;
+        let (length, rest) = rest.split_first_chunk()?;
+        Some(Self {
+            segment: i64::from_be_bytes(*segment),
+            offset: u64::from_be_bytes(*offset),
+            length: u64::from_be_bytes(*length),
+            checksum: u32::from_be_bytes(rest.try_into().ok()?),
+        })
+    }
+
+    /// The bytes, as a handle.
+    pub(crate) fn read(self, directory: &Path) -> RawMessage {
+        let source = Piece {
+            path: directory.join(name_of(self.segment)),
+            offset: self.offset,
+            length: self.length,
+            checksum: self.checksum,
+        };
+        RawMessage::new(Arc::new(source), self.length)
+    }
+}
+
+/// The bytes whose place a column holds.
+pub(crate) fn placed(directory: &Path, row: &Row<'_>, column: usize) -> Outcome<RawMessage> {
+    Place::unpack(row.bytes(column)?)
+        .map(|place| place.read(directory))
+        .ok_or_else(|| row.corrupt(column))
+}
+
+/// The same, where there may be none.
+pub(crate) fn maybe_placed(
+    directory: &Path,
+    row: &Row<'_>,
+    column: usize,
+) -> Outcome<Option<RawMessage>> {
+    match row.maybe_bytes(column)? {
+        Some(_) => placed(directory, row, column).map(Some),
+        None => Ok(None),
+    }
+}
 
 /// The files of one open store.
 #[derive(Debug)]
@@ -47,8 +134,9 @@ struct Segment {
     file: File,
     /// Where the next piece goes, behind what is collected.
     position: u64,
-    /// The end of the segment that is not in the file yet.
-    collected: Vec<u8>,
+    /// The end of the segment that is not in the file yet, and its length.
+    collected: Vec<RawMessage>,
+    collected_bytes: usize,
     /// Brings what is in the file to the disk while the rows are written.
     ahead: SyncAhead,
     /// Up to here rows name the bytes.
@@ -66,8 +154,8 @@ impl Segments {
         }
     }
 
-    /// Appends a message; answers the number of its row in `pieces`.
-    pub(crate) fn append(&mut self, connection: &Connection, raw: &RawMessage) -> Outcome<i64> {
+    /// Appends a message; answers where it lies.
+    pub(crate) fn append(&mut self, connection: &Connection, raw: &RawMessage) -> Outcome<Place> {
         let directory = self.directory.clone();
         let segment = self.writable(connection)?;
         let start = segment.position;
@@ -79,17 +167,18 @@ impl Segments {
                 "a raw message has another length than it says",
             ));
         }
-        insert(
-            connection,
-            "INSERT INTO pieces (segment, byte_offset, byte_length, checksum) VALUES (?1, ?2, ?3, ?4)",
-            params![segment.number, int(start), int(length), i64::from(checksum)],
-        )
+        Ok(Place {
+            segment: segment.number,
+            offset: start,
+            length,
+            checksum,
+        })
     }
 
-    /// Makes everything appended durable; to be called before the commit.
-    pub(crate) fn sync(&mut self) -> Outcome<()> {
+    /// Makes everything appended durable and notes its end; to be called before the commit.
+    pub(crate) fn sync(&mut self, connection: &Connection) -> Outcome<()> {
         match &mut self.current {
-            Some(segment) if segment.dirty => segment.flush(self.sync).map_err(Failure::Segment),
+            Some(segment) if segment.dirty => segment.end(connection, self.sync),
             _ => Ok(()),
         }
     }
@@ -108,6 +197,7 @@ impl Segments {
             // Whatever came of it: no row names those bytes.
             let _ = segment.ahead.finish();
             segment.collected.clear();
+            segment.collected_bytes = 0;
             segment.position = segment.committed;
             segment.dirty = false;
         }
@@ -120,7 +210,7 @@ impl Segments {
         {
             // Its bytes belong to the transaction under way; only the sync of the next file follows.
             if full.dirty {
-                full.flush(self.sync).map_err(Failure::Segment)?;
+                full.end(connection, self.sync)?;
             }
         }
         if self.current.is_none() {
@@ -151,8 +241,8 @@ impl Segments {
         }
         let known = one(
             connection,
-            "pieces",
-            "SELECT coalesce(max(segment), 0) FROM pieces",
+            "segments",
+            "SELECT coalesce(max(number), 0) FROM segments",
             [],
             |row| row.get::<i64>(0),
         )?
@@ -183,6 +273,7 @@ impl Segments {
             position: HEADER_BYTES,
             committed: HEADER_BYTES,
             collected: Vec::new(),
+            collected_bytes: 0,
             ahead: SyncAhead::new(self.sync),
             dirty: false,
         })
@@ -205,9 +296,8 @@ impl Segments {
         // Under the lock: whoever appended before has committed or is gone.
         let end = one(
             connection,
-            "pieces",
-            "SELECT byte_offset + byte_length FROM pieces WHERE segment = ?1
-             ORDER BY byte_offset DESC LIMIT 1",
+            "segments",
+            "SELECT end_offset FROM segments WHERE number = ?1",
             params![number],
             |row| row.unsigned(0),
         )?
@@ -233,6 +323,7 @@ impl Segments {
             position: end,
             committed: end,
             collected: Vec::new(),
+            collected_bytes: 0,
             ahead: SyncAhead::new(self.sync),
             dirty: false,
         }))
@@ -240,6 +331,18 @@ impl Segments {
 }
 
 impl Segment {
+    /// Brings everything to the disk and notes how far rows of this transaction may name it.
+    fn end(&mut self, connection: &Connection, sync: bool) -> Outcome<()> {
+        self.flush(sync).map_err(Failure::Segment)?;
+        change(
+            connection,
+            "INSERT INTO segments (number, end_offset) VALUES (?1, ?2)
+             ON CONFLICT (number) DO UPDATE SET end_offset = excluded.end_offset",
+            params![self.number, int(self.position)],
+        )?;
+        Ok(())
+    }
+
     /// Brings what is collected into the file, and the file to the disk.
     fn flush(&mut self, sync: bool) -> io::Result<()> {
         self.write_collected()?;
@@ -254,11 +357,27 @@ impl Segment {
         if self.collected.is_empty() {
             return Ok(());
         }
-        let length = u64::try_from(self.collected.len()).unwrap_or(u64::MAX);
+        let length = u64::try_from(self.collected_bytes).unwrap_or(u64::MAX);
         let start = self.position.saturating_sub(length);
         self.file.seek(SeekFrom::Start(start))?;
-        self.file.write_all(&self.collected)?;
+        // From where the messages lie: nothing is copied together first.
+        let mut slices: Vec<_> = self
+            .collected
+            .iter()
+            .filter_map(RawMessage::in_memory)
+            .map(IoSlice::new)
+            .collect();
+        let mut left = slices.as_mut_slice();
+        while left.iter().any(|slice| !slice.is_empty()) {
+            match self.file.write_vectored(left) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => IoSlice::advance_slices(&mut left, written),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
         self.collected.clear();
+        self.collected_bytes = 0;
         Ok(())
     }
 
@@ -268,11 +387,14 @@ impl Segment {
         if let Some(bytes) = raw.in_memory()
             && bytes.len() < COLLECTED_MAX
         {
-            if self.collected.len().saturating_add(bytes.len()) > COLLECTED_MAX {
+            if self.collected_bytes.saturating_add(bytes.len()) > COLLECTED_MAX
+                || self.collected.len() == PIECES_MAX
+            {
                 self.write_collected()?;
                 self.ahead.begin(&self.file)?;
             }
-            self.collected.extend_from_slice(bytes);
+            self.collected.push(raw.clone());
+            self.collected_bytes = self.collected_bytes.saturating_add(bytes.len());
             let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             self.position = self.position.saturating_add(length);
             return Ok((length, crc32fast::hash(bytes)));
@@ -342,38 +464,6 @@ impl SyncAhead {
             None => Ok(()),
         }
     }
-}
-
-/// The columns that [`piece`] reads, from a table or join named `pieces`.
-pub(crate) const PIECE_COLUMNS: &str =
-    "pieces.segment, pieces.byte_offset, pieces.byte_length, pieces.checksum";
-
-/// A handle to the piece whose columns begin at `first`.
-pub(crate) fn piece(directory: &Path, row: &Row<'_>, first: usize) -> Outcome<RawMessage> {
-    let number = row.get::<i64>(first)?;
-    let length = row.unsigned(first + 2)?;
-    let source = Piece {
-        path: directory.join(name_of(number)),
-        offset: row.unsigned(first + 1)?,
-        length,
-        checksum: row.small(first + 3)?,
-    };
-    Ok(RawMessage::new(Arc::new(source), length))
-}
-
-/// The piece of that number.
-pub(crate) fn piece_of(connection: &Connection, directory: &Path, no: i64) -> Outcome<RawMessage> {
-    one(
-        connection,
-        "pieces",
-        &format!("SELECT {PIECE_COLUMNS} FROM pieces WHERE no = ?1"),
-        params![no],
-        |row| piece(directory, row, 0),
-    )?
-    .ok_or_else(|| Failure::Corrupt {
-        table: "pieces",
-        column: "no".to_owned(),
-    })
 }
 
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use rusqlite::types::FromSql;
 use rusqlite::{CachedStatement, Connection, Params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::failure::{Failure, Outcome};
@@ -67,7 +68,7 @@ pub(crate) fn all<T>(
     Ok(found)
 }
 
-/// A query that is asked several times in a row.
+/// A statement that is run several times in a row.
 pub(crate) struct Prepared<'c> {
     statement: CachedStatement<'c>,
     table: &'static str,
@@ -87,6 +88,31 @@ impl<'c> Prepared<'c> {
             table,
             sql,
         })
+    }
+
+    /// Runs a statement that changes something; answers how many rows it changed.
+    pub(crate) fn change(&mut self, params: impl Params) -> Outcome<usize> {
+        let sql = self.sql;
+        self.statement
+            .execute(params)
+            .map_err(|source| Failure::sql(sql, source))
+    }
+
+    /// The first row for these parameters that is read as something.
+    pub(crate) fn find<T>(
+        &mut self,
+        params: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> Outcome<Option<T>>,
+    ) -> Outcome<Option<T>> {
+        let (table, sql) = (self.table, self.sql);
+        let context = |source| Failure::sql(sql, source);
+        let mut rows = self.statement.query(params).map_err(context)?;
+        while let Some(row) = rows.next().map_err(context)? {
+            if let Some(found) = read(&Row { row, table })? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// Every row for these parameters, added to `found`.
@@ -184,6 +210,15 @@ impl Row<'_> {
             .ok_or_else(|| self.corrupt(index))
     }
 
+    /// Bytes borrowed from the row, where there may be none.
+    pub(crate) fn maybe_bytes(&self, index: usize) -> Outcome<Option<&[u8]>> {
+        self.row
+            .get_ref(index)
+            .ok()
+            .and_then(|value| value.as_blob_or_null().ok())
+            .ok_or_else(|| self.corrupt(index))
+    }
+
     /// Bytes borrowed from the row.
     pub(crate) fn bytes(&self, index: usize) -> Outcome<&[u8]> {
         self.row
@@ -226,6 +261,18 @@ pub(crate) fn word(value: &impl Serialize) -> Outcome<String> {
         serde_json::Value::String(word) => Ok(word),
         other => Ok(other.to_string()),
     }
+}
+
+/// The 64-bit hash under which long identifiers are found. What it finds is compared in full.
+pub(crate) fn hash_of(bytes: &[u8]) -> i64 {
+    let digest: [u8; 32] = Sha256::digest(bytes).into();
+    first_bits(&digest)
+}
+
+/// The first 64 bits of what is a hash already.
+pub(crate) fn first_bits(hash: &[u8; 32]) -> i64 {
+    let [a, b, c, d, e, f, g, h, ..] = *hash;
+    i64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// A count as a column takes it.

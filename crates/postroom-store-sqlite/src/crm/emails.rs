@@ -1,9 +1,8 @@
 //! Emails on record.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 
-use postroom_core::email::{Direction, Email};
+use postroom_core::email::{Attachment, Defect, Direction, Email, EmailHeaders};
 use postroom_core::party::Participation;
 use postroom_core::tracking::{CorrelationMethod, TrackingToken};
 use postroom_core::{MailboxId, PartyId, RawMessage, RecordId, Timestamp};
@@ -11,17 +10,18 @@ use postroom_store::{EmailParty, EmailWrite, IdempotencyKey, OutgoingStatus, Pag
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
+use super::body;
 use super::types::{EmailAttachment, EmailFilter, EmailStatus, EmailSummary, EmailView, QueueItem};
 use crate::database::{Read, Write};
-use crate::failure::{Failure, Outcome};
-use crate::segment::{PIECE_COLUMNS, piece, piece_of};
-use crate::sql::{Id, Row, all, change, insert, int, json, one, word};
+use crate::failure::Outcome;
+use crate::segment::{maybe_placed, placed};
+use crate::sql::{Id, Prepared, Row, all, change, first_bits, int, json, one, word};
 
 /// What an email is connected with, as one JSON value.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub(super) struct Link {
-    pub(super) parties: Vec<EmailParty>,
+#[serde(default, bound(deserialize = "P: Default + Deserialize<'de>"))]
+pub(super) struct Link<P = Vec<EmailParty>> {
+    pub(super) parties: P,
     pub(super) sender: Option<PartyId>,
     pub(super) accepting: Option<PartyId>,
     pub(super) owner: Option<PartyId>,
@@ -39,103 +39,166 @@ pub(super) struct NewRow<'a> {
     pub(super) at: Timestamp,
     pub(super) regarding: Option<RecordId>,
     pub(super) email: &'a Email,
-    pub(super) link: &'a Link,
+    /// A [`Link`] as JSON.
+    pub(super) link: String,
     pub(super) raw: Option<&'a RawMessage>,
 }
 
 /// The record that a key made before.
 pub(super) fn known(connection: &Connection, key: &IdempotencyKey) -> Outcome<Option<RecordId>> {
-    one(
-        connection,
-        "crm_emails",
-        "SELECT record FROM crm_emails WHERE idempotency_key = ?1",
-        params![key.as_bytes()],
-        |row| row.id(0),
-    )
+    Prepared::new(connection, "crm_emails", KNOWN)
+        .and_then(|mut statement| find_known(&mut statement, key))
 }
 
-pub(super) fn write_row(write: &mut Write<'_>, row: &NewRow<'_>) -> Outcome<i64> {
-    let raw_no = row.raw.map(|raw| write.append(raw)).transpose()?;
-    // Bodies are read one at a time and never searched: they go where the large things are.
-    let (text, html) = (&row.email.text_body, &row.email.html_body);
-    let mut body = Vec::new();
-    for part in [text, html].into_iter().flatten() {
-        body.extend_from_slice(part.as_bytes());
+const KNOWN: &str = "SELECT record, idempotency_key FROM crm_emails WHERE key_hash = ?1";
+
+fn find_known(statement: &mut Prepared<'_>, key: &IdempotencyKey) -> Outcome<Option<RecordId>> {
+    let bytes = key.as_bytes();
+    statement.find((first_bits(bytes),), |row| {
+        if row.bytes(1)? == bytes {
+            row.id(0).map(Some)
+        } else {
+            Ok(None)
+        }
+    })
+}
+
+/// An email as its column has it: without the bodies, which go where the large things are. They are
+/// read one at a time and never searched.
+#[derive(Serialize)]
+struct WithoutBodies<'a> {
+    headers: &'a EmailHeaders,
+    attachments: &'a [Attachment],
+    defects: &'a [Defect],
+}
+
+/// Ids of new records: they begin with the number of their row, so that every index over them grows
+/// at its end.
+pub(super) struct RecordIds {
+    next: u64,
+}
+
+impl RecordIds {
+    pub(super) fn new(write: &Write<'_>) -> Outcome<Self> {
+        let last = one(
+            write,
+            "crm_emails",
+            "SELECT max(no) FROM crm_emails",
+            [],
+            |row| row.maybe_unsigned(0),
+        )?;
+        Ok(Self {
+            next: last.flatten().unwrap_or(0).saturating_add(1),
+        })
     }
-    let body_no = if body.is_empty() {
-        None
-    } else {
-        Some(write.append(&RawMessage::from_bytes(body))?)
+
+    pub(super) fn next(&mut self, write: &Write<'_>) -> Outcome<RecordId> {
+        let mut bytes = write.random()?;
+        for (target, byte) in bytes
+            .iter_mut()
+            .zip(self.next.to_be_bytes().into_iter().skip(2))
+        {
+            *target = byte;
+        }
+        self.next = self.next.saturating_add(1);
+        Ok(RecordId::from_random(bytes))
+    }
+}
+
+const INSERT: &str =
+    "INSERT INTO crm_emails (record, key_hash, idempotency_key, direction, status_name, at_ms,
+         regarding, email, link, text_body, html_body, raw)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+
+pub(super) fn write_row(write: &mut Write<'_>, row: &NewRow<'_>) -> Outcome<i64> {
+    let mut insert = Prepared::new(write.connection(), "crm_emails", INSERT)?;
+    insert_row(write, &mut insert, row)
+}
+
+fn insert_row(write: &mut Write<'_>, insert: &mut Prepared<'_>, row: &NewRow<'_>) -> Outcome<i64> {
+    let raw = match row.raw {
+        Some(raw) => Some((raw, write.append(raw)?)),
+        None => None,
     };
-    let length = |body: &Option<String>| {
+    let mut body = |body: &Option<String>| {
         body.as_ref()
-            .map(|body| i64::try_from(body.len()).unwrap_or(i64::MAX))
+            .map(|body| body::keep(write, body, raw))
+            .transpose()
     };
-    let mut without_body = Email::new(row.email.headers.clone());
-    without_body.attachments.clone_from(&row.email.attachments);
-    without_body.defects.clone_from(&row.email.defects);
-    insert(
-        write,
-        "INSERT INTO crm_emails (record, idempotency_key, direction, status_name, at_ms, regarding, message_id,
-             email, link, body_no, text_bytes, html_bytes, raw_no)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-        params![
-            row.record.bytes(),
-            row.key.as_ref().map(|key| key.as_bytes().as_slice()),
-            word(&row.direction)?,
-            row.status.as_str(),
-            row.at.as_millis(),
-            row.regarding.as_ref().map(Id::bytes),
-            row.email.headers.message_id.as_ref().map(|id| id.as_str()),
-            json(&without_body)?,
-            json(row.link)?,
-            body_no,
-            length(text),
-            length(html),
-            raw_no,
-        ],
-    )
+    let text = body(&row.email.text_body)?;
+    let html = body(&row.email.html_body)?;
+    insert.change(params![
+        row.record.bytes(),
+        row.key.as_ref().map(|key| first_bits(key.as_bytes())),
+        row.key.as_ref().map(|key| key.as_bytes().as_slice()),
+        match row.direction {
+            Direction::Incoming => "incoming",
+            Direction::Outgoing => "outgoing",
+        },
+        row.status.as_str(),
+        row.at.as_millis(),
+        row.regarding.as_ref().map(Id::bytes),
+        json(&WithoutBodies {
+            headers: &row.email.headers,
+            attachments: &row.email.attachments,
+            defects: &row.email.defects,
+        })?,
+        row.link,
+        text,
+        html,
+        raw.map(|(_, place)| place.pack()),
+    ])?;
+    Ok(write.last_insert_rowid())
 }
 
 pub(super) fn record(write: &mut Write<'_>, emails: &[EmailWrite]) -> Outcome<Vec<RecordedEmail>> {
-    // The records of this call by what later writes name them by.
-    let mut made = BTreeMap::new();
+    let connection = write.connection();
+    let mut recording = Recording {
+        ids: RecordIds::new(write)?,
+        known: Prepared::new(connection, "crm_emails", KNOWN)?,
+        insert: Prepared::new(connection, "crm_emails", INSERT)?,
+        made: BTreeMap::new(),
+    };
     emails
         .iter()
         .map(|email| {
-            let recorded = record_one(write, email, &made)?;
+            let recorded = recording.record(write, email)?;
             if let Some(provisional) = email.provisional {
-                made.insert(provisional, recorded.record);
+                recording.made.insert(provisional, recorded.record);
             }
             Ok(recorded)
         })
         .collect()
 }
 
-fn record_one(
-    write: &mut Write<'_>,
-    email: &EmailWrite,
-    made: &BTreeMap<RecordId, RecordId>,
-) -> Outcome<RecordedEmail> {
-    if let Some(record) = known(write, &email.key)? {
-        return Ok(RecordedEmail::new(record, false));
-    }
-    let record = RecordId::from_random(write.random()?);
-    let resolved = |id| made.get(&id).copied().unwrap_or(id);
-    let link = Link {
-        parties: email.parties.clone(),
-        sender: None,
-        accepting: email.accepting,
-        owner: email.owner,
-        receiving_mailbox: Some(email.receiving_mailbox),
-        parent: email.parent.map(resolved),
-        correlated: email
-            .correlated
-            .map(|(email, method)| (resolved(email), method)),
-    };
-    let no = write_row(
-        write,
-        &NewRow {
+/// What every email of a call goes through.
+struct Recording<'c> {
+    ids: RecordIds,
+    known: Prepared<'c>,
+    insert: Prepared<'c>,
+    /// The records of this call by what later writes name them by.
+    made: BTreeMap<RecordId, RecordId>,
+}
+
+impl Recording<'_> {
+    fn record(&mut self, write: &mut Write<'_>, email: &EmailWrite) -> Outcome<RecordedEmail> {
+        if let Some(record) = find_known(&mut self.known, &email.key)? {
+            return Ok(RecordedEmail::new(record, false));
+        }
+        let record = self.ids.next(write)?;
+        let resolved = |id| self.made.get(&id).copied().unwrap_or(id);
+        let link = Link {
+            parties: email.parties.as_slice(),
+            sender: None,
+            accepting: email.accepting,
+            owner: email.owner,
+            receiving_mailbox: Some(email.receiving_mailbox),
+            parent: email.parent.map(resolved),
+            correlated: email
+                .correlated
+                .map(|(email, method)| (resolved(email), method)),
+        };
+        let row = NewRow {
             record,
             key: Some(email.key),
             direction: email.direction,
@@ -146,18 +209,19 @@ fn record_one(
             at: email.received_at,
             regarding: email.regarding,
             email: &email.email,
-            link: &link,
+            link: json(&link)?,
             raw: Some(&email.raw),
-        },
-    )?;
-    for queue in &email.queues {
-        change(
-            write,
-            "INSERT INTO crm_queue_items (queue, email_no) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-            params![queue.bytes(), no],
-        )?;
+        };
+        let no = insert_row(write, &mut self.insert, &row)?;
+        for queue in &email.queues {
+            change(
+                write,
+                "INSERT INTO crm_queue_items (queue, email_no) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                params![queue.bytes(), no],
+            )?;
+        }
+        Ok(RecordedEmail::new(record, true))
     }
-    Ok(RecordedEmail::new(record, true))
 }
 
 const SUMMARY: &str =
@@ -247,42 +311,14 @@ pub(super) fn count(connection: &Connection, filter: &EmailFilter) -> Outcome<u6
 
 /// The text and HTML bodies of an email.
 pub(super) fn bodies(read: &Read<'_>, no: i64) -> Outcome<(Option<String>, Option<String>)> {
-    let found = one(
+    one(
         read,
         "crm_emails",
-        "SELECT body_no, text_bytes, html_bytes FROM crm_emails WHERE no = ?1",
+        "SELECT text_body, html_body FROM crm_emails WHERE no = ?1",
         params![no],
-        |row| {
-            Ok((
-                row.get::<Option<i64>>(0)?,
-                row.maybe_unsigned(1)?,
-                row.maybe_unsigned(2)?,
-            ))
-        },
-    )?;
-    let Some((body_no, text_bytes, html_bytes)) = found else {
-        return Ok((None, None));
-    };
-    let mut bytes = Vec::new();
-    if let Some(body_no) = body_no {
-        piece_of(read, read.segments(), body_no)?
-            .open()
-            .and_then(|mut body| body.read_to_end(&mut bytes))
-            .map_err(Failure::Segment)?;
-    }
-    let damaged = || Failure::Corrupt {
-        table: "crm_emails",
-        column: "body_no".to_owned(),
-    };
-    let split = usize::try_from(text_bytes.unwrap_or(0)).map_err(|_range| damaged())?;
-    let (text, html) = bytes.split_at_checked(split).ok_or_else(damaged)?;
-    let body = |present: Option<u64>, bytes: &[u8]| match present {
-        Some(_) => std::str::from_utf8(bytes)
-            .map(|body| Some(body.to_owned()))
-            .map_err(|_not_text| damaged()),
-        None => Ok(None),
-    };
-    Ok((body(text_bytes, text)?, body(html_bytes, html)?))
+        |row| Ok((body::read(read, row, 0)?, body::read(read, row, 1)?)),
+    )
+    .map(Option::unwrap_or_default)
 }
 
 /// The files of an email that was written here: name, media type, content.
@@ -290,13 +326,9 @@ pub(super) fn files(read: &Read<'_>, no: i64) -> Outcome<Vec<(String, String, Ra
     all(
         read,
         "crm_files",
-        &format!(
-            "SELECT crm_files.name, crm_files.content_type, {PIECE_COLUMNS}
-             FROM crm_files JOIN pieces ON pieces.no = crm_files.piece_no
-             WHERE crm_files.email_no = ?1 ORDER BY crm_files.position"
-        ),
+        "SELECT name, content_type, content FROM crm_files WHERE email_no = ?1 ORDER BY position",
         params![no],
-        |row| Ok((row.get(0)?, row.get(1)?, piece(read.segments(), row, 2)?)),
+        |row| Ok((row.get(0)?, row.get(1)?, placed(read.segments(), row, 2)?)),
     )
 }
 
@@ -355,13 +387,11 @@ pub(super) fn raw(read: &Read<'_>, record: RecordId) -> Outcome<Option<RawMessag
     one(
         read,
         "crm_emails",
-        "SELECT raw_no FROM crm_emails WHERE record = ?1",
+        "SELECT raw FROM crm_emails WHERE record = ?1",
         params![record.bytes()],
-        |row| row.get::<Option<i64>>(0),
-    )?
-    .flatten()
-    .map(|no| piece_of(read, read.segments(), no))
-    .transpose()
+        |row| maybe_placed(read.segments(), row, 0),
+    )
+    .map(Option::flatten)
 }
 
 pub(super) fn queue_items(
@@ -375,7 +405,7 @@ pub(super) fn queue_items(
         "SELECT crm_queue_items.queue, crm_emails.record
          FROM crm_queue_items JOIN crm_emails ON crm_emails.no = crm_queue_items.email_no
          WHERE (?1 IS NULL OR crm_queue_items.queue = ?1)
-         ORDER BY crm_queue_items.no DESC LIMIT ?2 OFFSET ?3",
+         ORDER BY crm_queue_items.email_no DESC, crm_queue_items.queue LIMIT ?2 OFFSET ?3",
         params![queue.as_ref().map(Id::bytes), page.limit, int(page.offset)],
         |row| Ok(QueueItem::new(row.id(0)?, row.id(1)?)),
     )

@@ -1,5 +1,6 @@
 //! The embedded records: parties, emails, queue items, and records that email can regard.
 
+mod body;
 mod emails;
 mod outgoing;
 mod parties;

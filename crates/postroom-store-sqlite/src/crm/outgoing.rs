@@ -7,7 +7,7 @@ use postroom_store::{
 };
 use rusqlite::params;
 
-use super::emails::{self, Link, NewRow, StoredEmail};
+use super::emails::{self, Link, NewRow, RecordIds, StoredEmail};
 use super::types::{EmailStatus, NewEmail};
 use crate::database::{Read, Write};
 use crate::failure::{Failure, Outcome};
@@ -57,14 +57,14 @@ pub(super) fn send(write: &mut Write<'_>, new: &NewEmail, now: Timestamp) -> Out
         )
     });
     let row = NewRow {
-        record: RecordId::from_random(write.random()?),
+        record: RecordIds::new(write)?.next(write)?,
         key: new.key,
         direction: Direction::Outgoing,
         status: EmailStatus::PendingSend,
         at: now,
         regarding,
         email: &email,
-        link: &link,
+        link: json(&link)?,
         raw: None,
     };
     put_into_feed(write, &row, files)?;
@@ -78,11 +78,11 @@ fn put_into_feed<'a>(
 ) -> Outcome<()> {
     let no = emails::write_row(write, row)?;
     for (position, (name, content_type, content)) in (0_i64..).zip(files) {
-        let piece_no = write.append(content)?;
+        let place = write.append(content)?;
         insert(
             write,
-            "INSERT INTO crm_files (email_no, position, name, content_type, piece_no) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![no, position, name, content_type, piece_no],
+            "INSERT INTO crm_files (email_no, position, name, content_type, content) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![no, position, name, content_type, place.pack()],
         )?;
     }
     insert(
@@ -113,14 +113,14 @@ pub(super) fn resend(write: &mut Write<'_>, record: RecordId, now: Timestamp) ->
         write.reading(|read| Ok((emails::bodies(read, no)?, emails::files(read, no)?)))?;
     (email.text_body, email.html_body) = bodies;
     let row = NewRow {
-        record: RecordId::from_random(write.random()?),
+        record: RecordIds::new(write)?.next(write)?,
         key: None,
         direction: Direction::Outgoing,
         status: EmailStatus::PendingSend,
         at: now,
         regarding: summary.regarding,
         email: &email,
-        link: &link,
+        link: json(&link)?,
         raw: None,
     };
     let files = files
@@ -141,6 +141,16 @@ pub(super) fn cancel(write: &Write<'_>, record: RecordId) -> Outcome<()> {
             Failure::conflict("the email cannot be called back any more")
                 .with("status", stored.summary.status.as_str()),
         );
+    }
+    let taken_over = one(
+        write,
+        "outbox",
+        "SELECT state_name FROM outbox WHERE record = ?1 AND state_name <> 'failed'",
+        params![crate::sql::Id::bytes(&record)],
+        |row| row.get::<String>(0),
+    )?;
+    if let Some(state) = taken_over {
+        return Err(Failure::conflict("the email is on its way already").with("outbox", state));
     }
     change(
         write,
@@ -240,15 +250,13 @@ pub(super) fn report(write: &Write<'_>, reports: &[OutgoingReport]) -> Outcome<(
         }
         change(
             write,
-            "UPDATE crm_emails SET status_name = ?2, status = ?3, token = coalesce(?4, token),
-                 message_id = coalesce(?5, message_id), email = ?6
+            "UPDATE crm_emails SET status_name = ?2, status = ?3, token = coalesce(?4, token), email = ?5
              WHERE no = ?1",
             params![
                 stored.no,
                 status.as_str(),
                 json(&report.status)?,
                 report.token.as_ref().map(|token| token.as_str()),
-                message_id.map(MessageId::as_str),
                 json(&stored.email)?,
             ],
         )?;

@@ -7,6 +7,7 @@
 mod rows;
 mod smart;
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use postroom_core::RecordId;
@@ -21,146 +22,150 @@ pub(crate) use postroom_core::email::KnownEmail;
 
 use crate::database::Write;
 use crate::failure::Outcome;
-use crate::sql::{Id, Prepared, all, change, one};
-use rows::{BY_NUMBER, Stored, emails, hash_of, pack, stored};
+use crate::sql::{Id, Prepared, all, change, hash_of, one};
+use rows::{BY_NUMBER, Stored, emails, pack, stored};
 
 /// One more than may be answered: tells that there were more.
 const LOOKED_AT: i64 = 65;
 const _: () = assert!(CANDIDATES_MAX + 1 == 65, "the bound that SQL is given");
 
+/// Puts emails into the index within one write.
+///
+/// Terms are collected and written together, in the order of their tree: it is gone through once
+/// instead of once for each of them. Nothing of it can be found before [`Self::finish`].
+pub(crate) struct Indexing<'c> {
+    connection: &'c Connection,
+    insert: Prepared<'c>,
+    terms: Vec<(i64, Reverse<i64>, Reverse<i64>)>,
+}
+
+impl<'c> Indexing<'c> {
+    pub(crate) fn new(write: &Write<'c>) -> Outcome<Self> {
+        let connection = write.connection();
+        Ok(Self {
+            connection,
+            insert: Prepared::new(
+                connection,
+                "index_emails",
+                "INSERT INTO index_emails (record, regarding, direction, at_ms, message_ids, token,
+                     conversation_hash, conversation, subject_key, subject_terms, address_terms,
+                     content_key)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+                 ON CONFLICT (record) DO NOTHING",
+            )?,
+            terms: Vec::new(),
+        })
+    }
+
+    /// Keeps an email, in place of what was kept of the same record.
+    pub(crate) fn put(&mut self, email: &IndexedEmail, key: Option<&ContentKey>) -> Outcome<()> {
+        let key = key.map(|key| key.as_bytes().as_slice());
+        if self.insert_row(email, key)? {
+            return Ok(());
+        }
+        // Its terms may be among those that were collected.
+        self.write_terms()?;
+        let kept = remove(self.connection, email.record)?;
+        // Whoever adds old email again may not know the key.
+        self.insert_row(email, key.or(kept.as_deref()))?;
+        Ok(())
+    }
+
+    /// Answers whether there was no row of that record.
+    fn insert_row(&mut self, email: &IndexedEmail, key: Option<&[u8]>) -> Outcome<bool> {
+        let ids: Vec<&str> = email.message_ids.iter().map(MessageId::as_str).collect();
+        let at = email.at.as_millis();
+        let conversation = email.conversation_index.as_ref();
+        let inserted = self.insert.change(params![
+            email.record.bytes(),
+            email.regarding.as_ref().map(Id::bytes),
+            rows::direction_number(email.direction),
+            at,
+            // No Message-ID holds a control character.
+            ids.join("\n"),
+            email.token.as_ref().map(TrackingToken::as_str),
+            conversation.map(|index| hash_of(index.root())),
+            conversation.map(|index| index.as_bytes()),
+            email.subject_key.bits().cast_signed(),
+            pack(&email.subject_terms),
+            pack(&email.address_terms),
+            key,
+        ])?;
+        if inserted == 0 {
+            return Ok(false);
+        }
+        let no = self.connection.last_insert_rowid();
+        let terms = terms_of(email, key)
+            .into_iter()
+            .map(|term| (term, Reverse(at), Reverse(no)));
+        self.terms.extend(terms);
+        Ok(true)
+    }
+
+    fn write_terms(&mut self) -> Outcome<()> {
+        self.terms.sort_unstable();
+        self.terms.dedup();
+        let mut insert = Prepared::new(self.connection, "index_terms", PUT_TERM)?;
+        for (term, Reverse(at), Reverse(no)) in self.terms.drain(..) {
+            insert.change((term, at, no))?;
+        }
+        Ok(())
+    }
+
+    /// Writes what was collected; to be called last.
+    pub(crate) fn finish(mut self) -> Outcome<()> {
+        self.write_terms()
+    }
+}
+
+const PUT_TERM: &str = "INSERT INTO index_terms (term, at_ms, email_no) VALUES (?1, ?2, ?3)
+     ON CONFLICT DO NOTHING";
+
+/// Everything that an email is found by.
+fn terms_of(email: &IndexedEmail, key: Option<&[u8]>) -> Vec<i64> {
+    let mut terms: Vec<i64> = email
+        .message_ids
+        .iter()
+        .map(|id| hash_of(id.as_str().as_bytes()))
+        .collect();
+    terms.extend(key.map(rows::key_hash));
+    if !email.subject_terms.is_empty() {
+        for term in &email.address_terms {
+            terms.push(smart::pair(email.subject_key, *term));
+            terms.push(term.bits().cast_signed());
+        }
+    }
+    terms
+}
+
 pub(crate) fn put_all(
     write: &Write<'_>,
     emails: &[(IndexedEmail, Option<ContentKey>)],
 ) -> Outcome<()> {
-    emails
-        .iter()
-        .try_for_each(|(email, key)| put(write, email, key.as_ref()))
-}
-
-/// Keeps an email, in place of what was kept of the same record.
-pub(crate) fn put(
-    write: &Write<'_>,
-    email: &IndexedEmail,
-    key: Option<&ContentKey>,
-) -> Outcome<()> {
-    let ids: Vec<&str> = email.message_ids.iter().map(MessageId::as_str).collect();
-    let at = email.at.as_millis();
-    let insert_row = || {
-        insert_or_nothing(
-            write,
-            params![
-                email.record.bytes(),
-                email.regarding.as_ref().map(Id::bytes),
-                rows::direction_number(email.direction),
-                at,
-                // No Message-ID holds a control character.
-                ids.join("\n"),
-                email.token.as_ref().map(TrackingToken::as_str),
-                email
-                    .conversation_index
-                    .as_ref()
-                    .map(|index| hash_of(index.root())),
-                email
-                    .conversation_index
-                    .as_ref()
-                    .map(|index| index.as_bytes()),
-                email.subject_key.bits().cast_signed(),
-                pack(&email.subject_terms),
-                pack(&email.address_terms),
-                key.map(|key| hash_of(key.as_bytes())),
-                key.map(|key| key.as_bytes().as_slice()),
-            ],
-        )
-    };
-    let no = match insert_row()? {
-        Some(no) => no,
-        None => {
-            let kept = remove(write, email.record)?;
-            let Some(no) = insert_row()? else {
-                return Ok(());
-            };
-            if key.is_none() && kept.is_some() {
-                // Whoever adds old email again may not know the key.
-                change(
-                    write,
-                    "UPDATE index_emails SET content_hash = ?2, content_key = ?3 WHERE no = ?1",
-                    params![no, kept.as_deref().map(hash_of), kept],
-                )?;
-            }
-            no
-        }
-    };
-    for id in &ids {
-        put_message_id(write, id, at, no)?;
+    let mut indexing = Indexing::new(write)?;
+    for (email, key) in emails {
+        indexing.put(email, key.as_ref())?;
     }
-    if !email.subject_terms.is_empty() {
-        for term in &email.address_terms {
-            change(
-                write,
-                "INSERT INTO index_subject_postings (term, at_ms, email_no) VALUES (?1, ?2, ?3)
-                 ON CONFLICT DO NOTHING",
-                params![smart::pair(email.subject_key, *term), at, no],
-            )?;
-            change(
-                write,
-                "INSERT INTO index_address_postings (term, at_ms, email_no) VALUES (?1, ?2, ?3)
-                 ON CONFLICT DO NOTHING",
-                params![term.bits().cast_signed(), at, no],
-            )?;
-        }
-    }
-    Ok(())
-}
-
-fn insert_or_nothing(write: &Write<'_>, params: impl rusqlite::Params) -> Outcome<Option<i64>> {
-    one(
-        write,
-        "index_emails",
-        "INSERT INTO index_emails (record, regarding, direction, at_ms, message_ids, token,
-             conversation_hash, conversation, subject_key, subject_terms, address_terms, content_hash,
-             content_key)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
-         ON CONFLICT (record) DO NOTHING RETURNING no",
-        params,
-        |row| row.get(0),
-    )
-}
-
-fn put_message_id(write: &Write<'_>, id: &str, at: i64, no: i64) -> Outcome<()> {
-    change(
-        write,
-        "INSERT INTO index_message_ids (hash, at_ms, email_no) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-        params![hash_of(id.as_bytes()), at, no],
-    )
-    .map(|_| ())
+    indexing.finish()
 }
 
 /// Takes an email out of the index; answers the content key that it had.
-fn remove(write: &Write<'_>, record: RecordId) -> Outcome<Option<Vec<u8>>> {
-    let Some(Stored { no, email, key }) = by_record(write, record)? else {
+fn remove(connection: &Connection, record: RecordId) -> Outcome<Option<Vec<u8>>> {
+    let Some(Stored { no, email, key }) = by_record(connection, record)? else {
         return Ok(None);
     };
-    let at = email.at.as_millis();
-    for id in &email.message_ids {
+    for term in terms_of(&email, key.as_deref()) {
         change(
-            write,
-            "DELETE FROM index_message_ids WHERE hash = ?1 AND at_ms = ?2 AND email_no = ?3",
-            params![hash_of(id.as_str().as_bytes()), at, no],
+            connection,
+            "DELETE FROM index_terms WHERE term = ?1 AND at_ms = ?2 AND email_no = ?3",
+            params![term, email.at.as_millis(), no],
         )?;
     }
-    for term in &email.address_terms {
-        change(
-            write,
-            "DELETE FROM index_subject_postings WHERE term = ?1 AND at_ms = ?2 AND email_no = ?3",
-            params![smart::pair(email.subject_key, *term), at, no],
-        )?;
-        change(
-            write,
-            "DELETE FROM index_address_postings WHERE term = ?1 AND at_ms = ?2 AND email_no = ?3",
-            params![term.bits().cast_signed(), at, no],
-        )?;
-    }
-    change(write, "DELETE FROM index_emails WHERE no = ?1", params![no])?;
+    change(
+        connection,
+        "DELETE FROM index_emails WHERE no = ?1",
+        params![no],
+    )?;
     Ok(key)
 }
 
@@ -179,7 +184,12 @@ pub(crate) fn add_alias(write: &Write<'_>, record: RecordId, alias: &MessageId) 
         "UPDATE index_emails SET message_ids = ?2 WHERE no = ?1",
         params![no, ids.join("\n")],
     )?;
-    put_message_id(write, alias.as_str(), email.at.as_millis(), no)
+    change(
+        write,
+        PUT_TERM,
+        params![hash_of(alias.as_str().as_bytes()), email.at.as_millis(), no],
+    )?;
+    Ok(())
 }
 
 fn by_record(connection: &Connection, record: RecordId) -> Outcome<Option<Stored>> {
@@ -196,22 +206,22 @@ pub(crate) fn get(connection: &Connection, record: RecordId) -> Outcome<Option<I
     by_record(connection, record).map(|found| found.map(|stored| stored.email))
 }
 
-/// The emails with one of these Message-IDs; those of the first ones come first.
-fn with_message_ids(
+/// The emails under these terms, those of the first ones first, as far as `keep` takes them.
+fn with_terms(
     connection: &Connection,
-    ids: &[MessageId],
+    terms: impl Iterator<Item = i64>,
     emails_max: usize,
+    keep: impl Fn(&Stored) -> bool,
 ) -> Outcome<Vec<Stored>> {
-    let mut by_hash = Prepared::new(
+    let mut by_term = Prepared::new(
         connection,
-        "index_message_ids",
-        "SELECT email_no FROM index_message_ids WHERE hash = ?1
+        "index_terms",
+        "SELECT email_no FROM index_terms WHERE term = ?1
          ORDER BY at_ms DESC, email_no DESC LIMIT ?2",
     )?;
     let mut numbers: Vec<i64> = Vec::new();
-    for id in ids {
-        let hash = hash_of(id.as_str().as_bytes());
-        by_hash.read_into((hash, LOOKED_AT), &mut numbers, |row| row.get(0))?;
+    for term in terms {
+        by_term.read_into((term, LOOKED_AT), &mut numbers, |row| row.get(0))?;
     }
     let mut seen = BTreeSet::new();
     numbers.retain(|no| seen.insert(*no));
@@ -223,8 +233,20 @@ fn with_message_ids(
     for no in numbers.into_iter().take(emails_max) {
         by_number.read_into((no,), &mut found, stored)?;
     }
-    found.retain(|stored| stored.email.message_ids.iter().any(|id| ids.contains(id)));
+    found.retain(keep);
     Ok(found)
+}
+
+/// The emails with one of these Message-IDs; those of the first ones come first.
+fn with_message_ids(
+    connection: &Connection,
+    ids: &[MessageId],
+    emails_max: usize,
+) -> Outcome<Vec<Stored>> {
+    let terms = ids.iter().map(|id| hash_of(id.as_str().as_bytes()));
+    with_terms(connection, terms, emails_max, |stored| {
+        stored.email.message_ids.iter().any(|id| ids.contains(id))
+    })
 }
 
 pub(crate) fn known(
@@ -238,14 +260,11 @@ pub(crate) fn known(
 }
 
 fn known_one(connection: &Connection, query: &KnownQuery) -> Outcome<Vec<KnownEmail>> {
-    let mut found = all(
-        connection,
-        "index_emails",
-        emails!("FROM index_emails WHERE index_emails.content_hash = ?1 LIMIT ?2"),
-        params![hash_of(query.key.as_bytes()), LOOKED_AT],
-        stored,
-    )?;
-    found.retain(|stored| stored.key.as_deref() == Some(query.key.as_bytes()));
+    let key = query.key.as_bytes();
+    let terms = std::iter::once(rows::key_hash(key));
+    let mut found = with_terms(connection, terms, CANDIDATES_MAX + 1, |stored| {
+        stored.key.as_deref() == Some(key)
+    })?;
     if let Some(id) = &query.message_id {
         for stored in with_message_ids(connection, std::slice::from_ref(id), CANDIDATES_MAX)? {
             if !found.iter().any(|other| other.no == stored.no) {
@@ -339,7 +358,7 @@ fn candidates_of(connection: &Connection, query: &CorrelationQuery) -> Outcome<C
 ///
 /// Queries order by time alone, as their indexes do: one term more, and SQLite would sort whole rows.
 fn newest_first(mut emails: Vec<Stored>) -> (Vec<IndexedEmail>, bool) {
-    emails.sort_by_key(|stored| std::cmp::Reverse((stored.email.at, stored.no)));
+    emails.sort_by_key(|stored| Reverse((stored.email.at, stored.no)));
     emails.dedup_by_key(|stored| stored.no);
     let cut = emails.len() > CANDIDATES_MAX;
     emails.truncate(CANDIDATES_MAX);

@@ -3,10 +3,9 @@
 use postroom_core::Timestamp;
 use postroom_core::email::{ContentKey, ConversationIndex, Direction, KnownEmail};
 use postroom_core::tracking::{IndexedEmail, TermHash, TrackingToken};
-use sha2::{Digest, Sha256};
 
 use crate::failure::{Failure, Outcome};
-use crate::sql::Row;
+use crate::sql::{Row, first_bits, hash_of};
 
 /// A query for whole emails of the index.
 macro_rules! emails {
@@ -118,9 +117,8 @@ fn unpack(bytes: &[u8]) -> Option<Vec<TermHash>> {
         .collect()
 }
 
-/// The 64-bit hash under which identifiers are found. What it finds is compared in full.
-pub(super) fn hash_of(bytes: &[u8]) -> i64 {
-    let digest: [u8; 32] = Sha256::digest(bytes).into();
-    let [a, b, c, d, e, f, g, h, ..] = digest;
-    i64::from_be_bytes([a, b, c, d, e, f, g, h])
+/// The term of a content key: such keys are hashes already.
+pub(super) fn key_hash(key: &[u8]) -> i64 {
+    key.try_into()
+        .map_or_else(|_length| hash_of(key), first_bits)
 }

@@ -127,22 +127,13 @@ fn matches(query: &SmartQuery, needed: usize, email: &IndexedEmail) -> bool {
 /// The newest part of the list of each address.
 fn read_lists(connection: &Connection, query: &SmartQuery) -> Outcome<Vec<List>> {
     let equal = query.subject_delta == 0;
-    let (table, sql, limit) = if equal {
-        (
-            "index_subject_postings",
-            "SELECT at_ms, email_no FROM index_subject_postings WHERE term = ?1 AND at_ms >= ?2
-             ORDER BY at_ms DESC, email_no DESC LIMIT ?3",
-            EQUAL_READ_MAX,
-        )
-    } else {
-        (
-            "index_address_postings",
-            "SELECT at_ms, email_no FROM index_address_postings WHERE term = ?1 AND at_ms >= ?2
-             ORDER BY at_ms DESC, email_no DESC LIMIT ?3",
-            NEAR_READ_MAX,
-        )
-    };
-    let mut newest = Prepared::new(connection, table, sql)?;
+    let limit = if equal { EQUAL_READ_MAX } else { NEAR_READ_MAX };
+    let mut newest = Prepared::new(
+        connection,
+        "index_terms",
+        "SELECT at_ms, email_no FROM index_terms WHERE term = ?1 AND at_ms >= ?2
+         ORDER BY at_ms DESC, email_no DESC LIMIT ?3",
+    )?;
     let limit_sql = i64::try_from(limit).unwrap_or(i64::MAX);
     query
         .address_terms

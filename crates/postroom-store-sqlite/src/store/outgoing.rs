@@ -11,8 +11,8 @@ use rusqlite::{Connection, params};
 use super::{mailboxes, schedule};
 use crate::database::{Read, Write};
 use crate::failure::{Failure, Outcome};
-use crate::index;
-use crate::segment::piece_of;
+use crate::index::{self, Indexing};
+use crate::segment::placed;
 use crate::sql::{Id, Row, all, change, insert, int, json, one};
 
 fn entry(row: &Row<'_>) -> Outcome<OutboxEntry> {
@@ -58,6 +58,7 @@ pub(super) fn enqueue(
     emails: &[NewOutgoing],
     cursor: Option<&CrmCursor>,
 ) -> Outcome<()> {
+    let mut indexing = Indexing::new(write)?;
     for email in emails {
         let entry = &email.entry;
         if let Some(record) = &entry.record {
@@ -73,11 +74,11 @@ pub(super) fn enqueue(
             }
         }
         let mailbox_no = mailboxes::number(write, entry.mailbox)?;
-        let raw_no = write.append(&email.raw)?;
+        let place = write.append(&email.raw)?;
         insert(
             write,
             "INSERT INTO outbox (id, mailbox_no, record, entry, state_name, state, not_before_ms,
-                 unreported, raw_no)
+                 unreported, raw)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             params![
                 entry.id.bytes(),
@@ -88,7 +89,7 @@ pub(super) fn enqueue(
                 json(&entry.state)?,
                 not_before(&entry.state),
                 entry.record.is_some() && is_told(&entry.state),
-                raw_no,
+                place.pack(),
             ],
         )
         .map_err(|failure| {
@@ -99,9 +100,10 @@ pub(super) fn enqueue(
             }
         })?;
         if let Some(indexed) = &email.index {
-            index::put(write, indexed, None)?;
+            indexing.put(indexed, None)?;
         }
     }
+    indexing.finish()?;
     if let Some(cursor) = cursor {
         change(
             write,
@@ -183,15 +185,14 @@ pub(super) fn list(
 }
 
 pub(super) fn raw(read: &Read<'_>, id: OutboxId) -> Outcome<RawMessage> {
-    let no = one(
+    one(
         read,
         "outbox",
-        "SELECT raw_no FROM outbox WHERE id = ?1",
+        "SELECT raw FROM outbox WHERE id = ?1",
         params![id.bytes()],
-        |row| row.get(0),
+        |row| placed(read.segments(), row, 0),
     )?
-    .ok_or_else(|| Failure::not_found("outbox entry"))?;
-    piece_of(read, read.segments(), no)
+    .ok_or_else(|| Failure::not_found("outbox entry"))
 }
 
 pub(super) fn advance(
