@@ -168,7 +168,7 @@ fn messages() {
             .map(|n| {
                 let remote = RemoteId::new(format!("{}{:x?}", inbox.as_str(), bytes::<16>(*n)));
                 LedgerEntry::listed(
-                    LedgerId::from_random(bytes(*n)),
+                    LedgerId::in_order(NOW.plus(Duration::from_secs(u64::from(first))), bytes(*n)),
                     mailbox.id,
                     inbox.clone(),
                     remote,

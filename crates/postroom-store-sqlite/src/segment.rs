@@ -8,7 +8,7 @@
 //! a running engine gets a file of its own.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -28,10 +28,11 @@ pub(crate) const SEGMENT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// So many of the newest files are tried before another one is begun.
 const TRIED_MAX: usize = 4;
 const BUFFER_BYTES: usize = 64 * 1024;
-/// Small pieces are collected up to this many bytes: a batch of messages becomes a few writes.
-const COLLECTED_MAX: usize = 2 * 1024 * 1024;
-/// And up to so many pieces: what one write of the system takes.
-const PIECES_MAX: usize = 1024;
+/// Small pieces are collected up to this many bytes and then written: few enough that they are still
+/// in the processor's cache when the system copies them.
+const COLLECTED_MAX: usize = 256 * 1024;
+/// After so many bytes their way to the disk is begun.
+const AHEAD_BYTES: u64 = 2 * 1024 * 1024;
 
 /// Where bytes lie in the segment files, and their checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,9 +135,10 @@ struct Segment {
     file: File,
     /// Where the next piece goes, behind what is collected.
     position: u64,
-    /// The end of the segment that is not in the file yet, and its length.
-    collected: Vec<RawMessage>,
-    collected_bytes: usize,
+    /// The end of the segment that is not in the file yet.
+    collected: Vec<u8>,
+    /// Where the sync that was begun last, or the last full one, ended.
+    ahead_to: u64,
     /// Brings what is in the file to the disk while the rows are written.
     ahead: SyncAhead,
     /// Up to here rows name the bytes.
@@ -197,8 +199,8 @@ impl Segments {
             // Whatever came of it: no row names those bytes.
             let _ = segment.ahead.finish();
             segment.collected.clear();
-            segment.collected_bytes = 0;
             segment.position = segment.committed;
+            segment.ahead_to = segment.committed;
             segment.dirty = false;
         }
     }
@@ -273,7 +275,7 @@ impl Segments {
             position: HEADER_BYTES,
             committed: HEADER_BYTES,
             collected: Vec::new(),
-            collected_bytes: 0,
+            ahead_to: HEADER_BYTES,
             ahead: SyncAhead::new(self.sync),
             dirty: false,
         })
@@ -323,7 +325,7 @@ impl Segments {
             position: end,
             committed: end,
             collected: Vec::new(),
-            collected_bytes: 0,
+            ahead_to: end,
             ahead: SyncAhead::new(self.sync),
             dirty: false,
         }))
@@ -350,6 +352,7 @@ impl Segment {
         if sync {
             self.file.sync_data()?;
         }
+        self.ahead_to = self.position;
         ahead
     }
 
@@ -357,27 +360,11 @@ impl Segment {
         if self.collected.is_empty() {
             return Ok(());
         }
-        let length = u64::try_from(self.collected_bytes).unwrap_or(u64::MAX);
+        let length = u64::try_from(self.collected.len()).unwrap_or(u64::MAX);
         let start = self.position.saturating_sub(length);
         self.file.seek(SeekFrom::Start(start))?;
-        // From where the messages lie: nothing is copied together first.
-        let mut slices: Vec<_> = self
-            .collected
-            .iter()
-            .filter_map(RawMessage::in_memory)
-            .map(IoSlice::new)
-            .collect();
-        let mut left = slices.as_mut_slice();
-        while left.iter().any(|slice| !slice.is_empty()) {
-            match self.file.write_vectored(left) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => IoSlice::advance_slices(&mut left, written),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        self.file.write_all(&self.collected)?;
         self.collected.clear();
-        self.collected_bytes = 0;
         Ok(())
     }
 
@@ -387,14 +374,14 @@ impl Segment {
         if let Some(bytes) = raw.in_memory()
             && bytes.len() < COLLECTED_MAX
         {
-            if self.collected_bytes.saturating_add(bytes.len()) > COLLECTED_MAX
-                || self.collected.len() == PIECES_MAX
-            {
+            if self.collected.len().saturating_add(bytes.len()) > COLLECTED_MAX {
                 self.write_collected()?;
-                self.ahead.begin(&self.file)?;
+                if self.position.saturating_sub(self.ahead_to) >= AHEAD_BYTES {
+                    self.ahead.begin(&self.file)?;
+                    self.ahead_to = self.position;
+                }
             }
-            self.collected.push(raw.clone());
-            self.collected_bytes = self.collected_bytes.saturating_add(bytes.len());
+            self.collected.extend_from_slice(bytes);
             let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             self.position = self.position.saturating_add(length);
             return Ok((length, crc32fast::hash(bytes)));

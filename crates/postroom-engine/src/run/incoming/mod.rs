@@ -157,7 +157,7 @@ impl Reading<'_> {
                     if passed_over.contains(&true) {
                         continue;
                     }
-                    let id = LedgerId::from_random(environment.bytes16());
+                    let id = LedgerId::in_order(now, environment.bytes16());
                     let folder = self.folder.clone();
                     let mut entry = LedgerEntry::listed(id, mailbox, folder, listing.id, now);
                     entry.received_at = listing.received_at;
