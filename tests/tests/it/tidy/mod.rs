@@ -6,6 +6,7 @@
 mod arrows;
 mod documents;
 mod manifests;
+mod museum;
 mod reference;
 mod text;
 
