@@ -68,13 +68,29 @@ const fn base64_values() -> [u8; 256] {
     values
 }
 
-/// Bytes of base64 that are counted in one sum.
-const MEASURE_STEP: usize = 64 * 1024;
-
 /// Whether the byte is one of the sixty-four, in either alphabet. Without a table, so that many are
 /// looked at at once.
 const fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() | (byte == b'+') | (byte == b'/') | (byte == b'-') | (byte == b'_')
+}
+
+/// How many of the bytes are of the sixty-four. Sixteen sums side by side, each in a byte, which is what
+/// processors add fastest.
+fn base64_characters(bytes: &[u8]) -> u64 {
+    const LANES: usize = 16;
+    let mut characters = 0_u64;
+    for block in bytes.chunks(LANES * 255) {
+        let mut sums = [0_u8; LANES];
+        let (rows, rest) = block.as_chunks::<LANES>();
+        for row in rows {
+            for (sum, byte) in sums.iter_mut().zip(row) {
+                *sum = sum.wrapping_add(u8::from(is_base64(*byte)));
+            }
+        }
+        let rest = rest.iter().map(|byte| u8::from(is_base64(*byte)));
+        characters += sums.into_iter().chain(rest).map(u64::from).sum::<u64>();
+    }
+    characters
 }
 
 impl Decoder {
@@ -101,18 +117,19 @@ impl Decoder {
         }
         // Padding starts a new run, so it divides the piece; it is rare. What is none of the
         // sixty-four counts for nothing.
-        for (at, run) in piece.split(|byte| *byte == b'=').enumerate() {
-            if at > 0 {
-                self.bit_count = 0;
-            }
-            for run in run.chunks(MEASURE_STEP) {
-                let characters = run
-                    .iter()
-                    .fold(0_u32, |sum, byte| sum + u32::from(is_base64(*byte)));
-                let bits = self.bit_count + 6 * characters;
-                counter.0 = counter.0.saturating_add(u64::from(bits / 8));
-                self.bit_count = bits % 8;
-            }
+        let mut rest = Some(piece);
+        while let Some(piece) = rest {
+            let end = memchr::memchr(b'=', piece);
+            let run = piece.get(..end.unwrap_or(piece.len())).unwrap_or_default();
+            let bits =
+                u64::from(self.bit_count).saturating_add(base64_characters(run).saturating_mul(6));
+            counter.0 = counter.0.saturating_add(bits / 8);
+            rest = end.and_then(|end| piece.get(end + 1..));
+            self.bit_count = if rest.is_some() {
+                0
+            } else {
+                u32::try_from(bits % 8).unwrap_or(0)
+            };
         }
     }
 
