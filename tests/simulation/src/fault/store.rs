@@ -1,0 +1,203 @@
+//! A store that fails, loses answers, and dies.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use postroom_core::alert::Alert;
+use postroom_core::audit::AuditEntry;
+use postroom_core::email::{ContentKey, KnownEmail, MessageId};
+use postroom_core::job::{Job, JobState};
+use postroom_core::ledger::LedgerEntry;
+use postroom_core::outbox::{OutboxEntry, OutboxState};
+use postroom_core::tracking::{Candidates, CorrelationQuery, IndexedEmail, TrackingToken};
+use postroom_core::{
+    AlertId, Code, EmailAddress, HolderId, JobId, LedgerId, Mailbox, MailboxId, Organization,
+    OutboxId, PartyId, ProfileId, RawMessage, RecordId, Secret, ServerProfile, Timestamp, Workload,
+};
+use postroom_provider::{FolderId, RemoteId};
+use postroom_store::{
+    AlertFilter, CrmCursor, CycleRecord, Due, EngineClaim, ErrorKind, FolderState, IncidentPattern,
+    KnownQuery, Lease, LedgerCounts, LedgerFilter, MailboxFilter, MailboxOfParty, NewOutgoing,
+    OutboxFilter, Page, PageOutcome, PageRecord, Result, SecretOwner, Settlement, Store,
+    StoreError, TokenNumbers,
+};
+
+use super::plan::{FaultError, Seam};
+use super::seams::{Seams, Spot};
+
+/// A store behind the seams of one engine.
+#[derive(Debug)]
+pub struct FaultyStore {
+    inner: Arc<dyn Store>,
+    seams: Seams,
+}
+
+impl FaultyStore {
+    /// A store as that engine sees it.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Store>, seams: Seams) -> Self {
+        Self { inner, seams }
+    }
+
+    async fn guard<T: Send>(
+        &self,
+        operation: &'static str,
+        mailbox: Option<MailboxId>,
+        effect: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        let spot = Spot {
+            seam: Seam::Store,
+            operation,
+            mailbox,
+            profile: None,
+            writes: writes(operation),
+            over_http: false,
+        };
+        let failing = |error| failure(operation, Code::StoreUnavailable, error);
+        let code = |error: &StoreError| error.code().to_string();
+        self.seams.guard(spot, failing, code, effect).await
+    }
+}
+
+/// What a caller is told of a store or an application that cannot be used now.
+pub(super) fn failure(operation: &'static str, code: Code, error: FaultError) -> StoreError {
+    let what = match error {
+        FaultError::Busy => "the database is locked",
+        FaultError::Full => "the database or disk is full",
+        FaultError::Io => "disk I/O error",
+        _ => "it does not answer",
+    };
+    StoreError::new(ErrorKind::Unavailable, code, operation)
+        .with_source(std::io::Error::other(what))
+}
+
+/// Whether a method can change anything.
+fn writes(operation: &str) -> bool {
+    !matches!(
+        operation,
+        "organization"
+            | "profiles"
+            | "profile"
+            | "secret"
+            | "mailbox"
+            | "mailbox_by_address"
+            | "mailboxes_of"
+            | "mailboxes"
+            | "audit_trail"
+            | "due"
+            | "next_due"
+            | "folder_state"
+            | "pending"
+            | "ledger_entry"
+            | "ledger"
+            | "ledger_counts"
+            | "quarantined_raw"
+            | "known_emails"
+            | "candidates"
+            | "tokens_taken"
+            | "outgoing_cursor"
+            | "outbox_due"
+            | "outbox_unfinished"
+            | "outbox_entry"
+            | "outbox"
+            | "outgoing_raw"
+            | "outbox_unreported"
+            | "outbox_counts"
+            | "alerts"
+            | "job"
+            | "jobs"
+            | "indexed"
+    )
+}
+
+/// The claim of an engine that believes the other one gone.
+#[derive(Debug)]
+struct BelievedClaim;
+
+impl EngineClaim for BelievedClaim {}
+
+macro_rules! store {
+    ($($name:ident($($arg:ident: $ty:ty),*) -> $ret:ty $([$mailbox:expr])?;)*) => {
+        #[deny(clippy::missing_trait_methods)]
+        #[async_trait]
+        impl Store for FaultyStore {
+            async fn claim_engine(&self) -> Result<Box<dyn EngineClaim>> {
+                if self.seams.is_rival() {
+                    // Leases of the other engine go on until their time is up.
+                    return Ok(Box::new(BelievedClaim));
+                }
+                self.guard("claim_engine", None, self.inner.claim_engine()).await
+            }
+
+            $(async fn $name(&self, $($arg: $ty),*) -> Result<$ret> {
+                #[allow(unused_mut, unused_assignments, reason = "most calls concern no one mailbox")]
+                let mut mailbox = None;
+                $(mailbox = Some($mailbox);)?
+                self.guard(stringify!($name), mailbox, self.inner.$name($($arg),*)).await
+            })*
+        }
+    };
+}
+
+store! {
+    organization() -> Organization;
+    save_organization(organization: &Organization) -> ();
+    profiles() -> Vec<ServerProfile>;
+    profile(id: ProfileId) -> Option<ServerProfile>;
+    save_profile(profile: &ServerProfile) -> ();
+    delete_profile(id: ProfileId) -> ();
+    put_secret(owner: SecretOwner, secret: &Secret) -> ();
+    secret(owner: SecretOwner) -> Option<Secret>;
+    delete_secret(owner: SecretOwner) -> ();
+    create_mailbox(mailbox: &Mailbox) -> ();
+    update_mailbox(mailbox: &Mailbox) -> Mailbox;
+    mailbox(id: MailboxId) -> Option<Mailbox> [id];
+    mailbox_by_address(address: &EmailAddress) -> Option<Mailbox>;
+    mailboxes_of(parties: &[PartyId]) -> Vec<MailboxOfParty>;
+    mailboxes(filter: &MailboxFilter, page: Page) -> Vec<Mailbox>;
+    audit(entry: &AuditEntry) -> ();
+    audit_trail(page: Page) -> Vec<AuditEntry>;
+    due(now: Timestamp, limit: u32) -> Vec<Due>;
+    next_due() -> Option<Timestamp>;
+    set_due(mailbox: MailboxId, workload: Workload, at: Timestamp) -> () [mailbox];
+    acquire_lease(mailbox: MailboxId, workload: Workload, holder: HolderId, now: Timestamp, duration: Duration) -> Option<Lease> [mailbox];
+    renew_lease(lease: &Lease, now: Timestamp, duration: Duration) -> Lease [lease.mailbox];
+    release_lease(lease: &Lease) -> () [lease.mailbox];
+    record_cycle(lease: &Lease, cycle: &CycleRecord) -> () [lease.mailbox];
+    folder_state(mailbox: MailboxId, folder: &FolderId) -> FolderState [mailbox];
+    record_page(lease: &Lease, page: &PageRecord, now: Timestamp) -> PageOutcome [lease.mailbox];
+    begin_relisting(lease: &Lease, folder: &FolderId) -> () [lease.mailbox];
+    pending(mailbox: MailboxId, now: Timestamp, limit: u32) -> Vec<LedgerEntry> [mailbox];
+    settle(lease: &Lease, settlements: &[Settlement]) -> () [lease.mailbox];
+    note_moved(lease: &Lease, id: LedgerId, folder: &FolderId, remote_id: &RemoteId) -> () [lease.mailbox];
+    replay(id: LedgerId, now: Timestamp) -> ();
+    ledger_entry(id: LedgerId) -> Option<LedgerEntry>;
+    ledger(filter: &LedgerFilter, page: Page) -> Vec<LedgerEntry>;
+    ledger_counts(mailbox: Option<MailboxId>) -> LedgerCounts;
+    quarantined_raw(id: LedgerId) -> Option<RawMessage>;
+    known_emails(queries: &[KnownQuery]) -> Vec<Vec<KnownEmail>>;
+    candidates(queries: &[CorrelationQuery]) -> Vec<Candidates>;
+    index_emails(emails: &[(IndexedEmail, Option<ContentKey>)]) -> ();
+    tokens_taken(tokens: &[TrackingToken]) -> Vec<bool>;
+    next_token_numbers(sender: PartyId) -> TokenNumbers;
+    outgoing_cursor() -> Option<CrmCursor>;
+    enqueue_outgoing(emails: &[NewOutgoing], cursor: Option<&CrmCursor>) -> ();
+    outbox_due(mailbox: MailboxId, now: Timestamp, limit: u32) -> Vec<OutboxEntry> [mailbox];
+    outbox_unfinished(mailbox: MailboxId, limit: u32) -> Vec<OutboxEntry> [mailbox];
+    outbox_entry(id: OutboxId) -> Option<OutboxEntry>;
+    outbox(filter: &OutboxFilter, page: Page) -> Vec<OutboxEntry>;
+    outgoing_raw(id: OutboxId) -> RawMessage;
+    advance_outgoing(lease: Option<&Lease>, id: OutboxId, from: &OutboxState, to: &OutboxState, alias: Option<&MessageId>) -> ();
+    outbox_unreported(limit: u32) -> Vec<OutboxEntry>;
+    mark_reported(told: &[(OutboxId, OutboxState)]) -> ();
+    outbox_counts(mailbox: Option<MailboxId>) -> LedgerCounts;
+    raise_alert(alert: &Alert) -> AlertId;
+    close_alerts(pattern: &IncidentPattern, now: Timestamp) -> u64;
+    dismiss_alert(id: AlertId, now: Timestamp) -> ();
+    alerts(filter: &AlertFilter, page: Page) -> Vec<Alert>;
+    save_job(job: &Job) -> ();
+    job(id: JobId) -> Option<Job>;
+    jobs(states: &[JobState], limit: u32) -> Vec<Job>;
+    indexed(record: RecordId) -> Option<IndexedEmail>;
+}
