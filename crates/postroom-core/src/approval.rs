@@ -343,7 +343,8 @@ pub fn gate(
         return Err(Code::NoProfile);
     };
     let state = mailbox.workload(workload);
-    if state.method != DeliveryMethod::ServerSide {
+    let unseen = workload == Workload::Outgoing && crate::planted!(DisabledStillSends);
+    if state.method != DeliveryMethod::ServerSide && !unseen {
         return Err(Code::MethodNone);
     }
     let possible = match workload {
@@ -357,7 +358,6 @@ pub fn gate(
     if !possible {
         return Err(Code::MethodNotSupported);
     }
-    let unseen = workload == Workload::Outgoing && crate::planted!(DisabledStillSends);
     match purpose {
         Purpose::Test => Ok(()),
         Purpose::Process => match &state.health {

@@ -128,12 +128,13 @@ fn idle_interval(
     idle_interval_max: Duration,
 ) -> (Duration, DueReason) {
     let growth = (interval / 4).saturating_mul(idle_cycles.saturating_sub(1));
-    let longest = if crate::planted!(IdleWaitUnbounded) {
-        Duration::MAX
+    let wait = if crate::planted!(IdleWaitUnbounded) {
+        interval.saturating_mul(2_u32.saturating_pow(idle_cycles.min(16)))
     } else {
-        idle_interval_max.max(interval)
+        interval
+            .saturating_add(growth)
+            .min(idle_interval_max.max(interval))
     };
-    let wait = interval.saturating_add(growth).min(longest);
     if wait > interval {
         (
             wait,

@@ -80,9 +80,6 @@ collection! {
     DeleteBeforeRecord, "delete-before-record", [1, 4],
         "With deletion after processing, a message is deleted once it is fetched, not once it is recorded.",
         "mail drop readers that send DELE after RETR";
-    QuarantinedRawLost, "quarantined-raw-lost", [1],
-        "A message is set aside without its bytes.",
-        "dead letter tables that keep the error only";
     // Recording twice.
     NewWriteKeyPerAttempt, "new-write-key-per-attempt", [2, 7],
         "Each attempt to record a message has an idempotency key of its own.",
@@ -203,7 +200,7 @@ collection! {
         "encodings taken for encryption";
     // Explaining.
     IdleWaitUnbounded, "idle-wait-unbounded", [11, 8],
-        "The wait of a mailbox in which nothing happens grows without a limit.",
+        "The wait of a mailbox in which nothing happens doubles without a limit.",
         "a reference system: idle mailboxes served every six hours";
     DecisionNotKept, "decision-not-kept", [11],
         "Why a message was filtered is not written down.",

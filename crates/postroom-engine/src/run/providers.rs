@@ -76,9 +76,10 @@ impl Providers {
         cache.uses += 1;
         let uses = cache.uses;
         let kept = cache.entries.get_mut(&key)?;
-        let same = (planted!(CachedProfileNotRenewed) || kept.request.profile == request.profile)
+        let same = kept.request.profile == request.profile
             && kept.request.address.as_str() == request.address.as_str()
             && kept.request.credentials == request.credentials;
+        let same = same || planted!(CachedProfileNotRenewed);
         if !same {
             cache.entries.remove(&key);
             return None;
@@ -132,6 +133,9 @@ impl Providers {
 
     /// Drops what was kept for a mailbox: its server may have changed its mind about it.
     pub(crate) fn forget(&self, mailbox: MailboxId) {
+        if planted!(CachedProfileNotRenewed) {
+            return;
+        }
         let mut cache = self.cache();
         for direction in [Direction::Incoming, Direction::Outgoing] {
             cache.entries.remove(&(mailbox, direction));

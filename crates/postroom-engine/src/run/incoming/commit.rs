@@ -256,7 +256,7 @@ impl Recording<'_, '_> {
             let event = failed(&item.entry, item.code, attempts_max, raw.is_some(), now);
             let mut settlement = Settlement::new(item.entry.id, event);
             settlement.identity = item.identity;
-            settlement.raw = raw.filter(|_| last && !planted!(QuarantinedRawLost));
+            settlement.raw = raw.filter(|_| last);
             self.settlements.push(settlement);
             if last {
                 let one = Quarantined {
