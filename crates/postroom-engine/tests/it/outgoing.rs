@@ -241,3 +241,22 @@ async fn an_email_that_breaks_the_connection_lets_those_behind_it_go_first() {
     world.pass(LATER).await;
     assert_eq!(world.seen_outside("Poison"), 1);
 }
+
+#[tokio::test]
+async fn an_email_that_is_on_its_way_is_not_called_back() {
+    let world = World::ready().await;
+    let record = world.ada_writes("Too late").await;
+    world.server.arm(MemoryFault::new(FaultEffect::Unavailable));
+    world.pass(Duration::from_secs(900)).await;
+    let refused = world.crm().cancel(record).await.unwrap_err();
+    assert_eq!(refused.kind(), postroom_store::ErrorKind::Conflict);
+    world.server.disarm();
+    for _ in 0..4 {
+        world.pass(Duration::from_secs(900)).await;
+    }
+    assert_eq!(world.seen_outside("Too late"), 1);
+    let early = world.ada_writes("In time").await;
+    world.crm().cancel(early).await.unwrap();
+    world.pass(Duration::from_secs(900)).await;
+    assert_eq!(world.seen_outside("In time"), 0);
+}
