@@ -1,0 +1,339 @@
+//! Looks at everything that can be observed.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use postroom_core::email::Direction;
+use postroom_core::principal::Principal;
+use postroom_core::{RawMessage, RecordId, Timestamp};
+use postroom_engine::{Admin, Explanation, ExplanationKind};
+use postroom_simulator::model::{Item, OutsideMessage};
+use postroom_store::{AlertFilter, LedgerFilter, MailboxFilter, OutboxFilter, Page, Store};
+use postroom_store_sqlite::{EmailFilter, EmailSummary, SqliteCrm};
+
+use super::view::{
+    Answer, Copy, Explained, Outgoing, Outside, Record, Row, Text, View, WorkloadShown,
+};
+use crate::history::History;
+use crate::post::{header, marker_in};
+use crate::servers::{Protocols, System, remote};
+use crate::setup::Protocol;
+
+/// At most so many rows and entries are explained.
+const EXPLAINED_MAX: usize = 24;
+/// Listings come in pages of so many.
+const PAGE: u32 = 5_000;
+
+/// Where to look.
+#[derive(Debug)]
+pub struct Sources<'a> {
+    /// What really happened.
+    pub history: &'a History,
+    /// The engine's truth, without any fault between.
+    pub store: &'a dyn Store,
+    /// The records, without any fault between.
+    pub crm: &'a SqliteCrm,
+    /// The mail systems.
+    pub systems: &'a [System],
+    /// What left for outside and was taken from the systems already.
+    pub outside: &'a [Vec<OutsideMessage>],
+    /// How accounts are reached.
+    pub protocols: &'a Protocols,
+    /// What the engine's clock says.
+    pub clock: Timestamp,
+    /// Whether the world was given its time to settle.
+    pub settled: bool,
+    /// Whom to ask for explanations, and as whom; nobody is asked at checkpoints.
+    pub admin: Option<(&'a Admin, &'a Principal)>,
+    /// What was written beside the store: log, files.
+    pub texts: Vec<Text>,
+}
+
+/// Looks at everything that can be observed.
+///
+/// # Panics
+/// Where the store or the records cannot be read: nothing stands between.
+pub async fn gather(sources: Sources<'_>) -> View {
+    let mut view = View {
+        now: sources.history.elapsed(),
+        clock: sources.clock,
+        settled: sources.settled,
+        texts: sources.texts,
+        ..View::default()
+    };
+    let contents = folders(&mut view, sources.systems, sources.protocols);
+    for message in sources.outside.iter().flatten() {
+        view.outside.push(left(message));
+    }
+    for system in sources.systems {
+        view.outside.extend(system.mail.outside().iter().map(left));
+    }
+    records(&mut view, sources.crm, &contents).await;
+    rows(&mut view, sources.store).await;
+    if let Some((admin, principal)) = sources.admin {
+        explanations(&mut view, admin, principal).await;
+    }
+    let alerts: String = view.alerts.iter().fold(String::new(), |mut all, alert| {
+        let _ = writeln!(all, "{} {:?}", alert.text, alert.details);
+        all
+    });
+    view.texts.push(Text {
+        source: "an alert".to_owned(),
+        bytes: alerts.into_bytes(),
+    });
+    view.history = sources.history.entries();
+    view
+}
+
+/// The contents of messages by marker.
+type Contents = BTreeMap<String, Vec<std::sync::Arc<Item>>>;
+
+/// Whether it is a server's report, which quotes what it is about.
+fn is_report(subject: &str) -> bool {
+    subject.starts_with("Undeliverable:")
+}
+
+fn folders(view: &mut View, systems: &[System], protocols: &Protocols) -> Contents {
+    let mut contents = Contents::new();
+    for system in systems {
+        for account in system.mail.accounts() {
+            let Ok(info) = system.mail.account_info(account) else {
+                continue;
+            };
+            let protocol = protocols.get(&info.address).copied();
+            let protocol = protocol.unwrap_or(Protocol::Memory);
+            for folder in system.mail.folders(account) {
+                for item in system.mail.items(folder.id) {
+                    let summary = item.summary();
+                    let own = !is_report(&summary.subject);
+                    let marker = marker_in(item.content()).filter(|_| own);
+                    if let Some(marker) = &marker {
+                        contents
+                            .entry(marker.clone())
+                            .or_default()
+                            .push(std::sync::Arc::clone(&item));
+                    }
+                    let to = summary.to.iter().chain(&summary.cc);
+                    view.copies.push(Copy {
+                        account: info.address.clone(),
+                        folder: folder.name.clone(),
+                        remote: remote(protocol, account, item.id),
+                        marker,
+                        from: summary
+                            .from
+                            .as_ref()
+                            .map(|from| from.address.clone())
+                            .unwrap_or_default(),
+                        to: to.map(|one| one.address.clone()).collect(),
+                        subject: summary.subject.clone(),
+                        message_id: summary.message_id.clone(),
+                        draft: item.draft,
+                    });
+                }
+            }
+        }
+    }
+    contents
+}
+
+fn left(message: &OutsideMessage) -> Outside {
+    let subject = header(&message.content, "Subject").unwrap_or_default();
+    let from = header(&message.content, "From").unwrap_or_default();
+    let from = match (from.find('<'), from.find('>')) {
+        (Some(begin), Some(end)) if begin < end => from[begin + 1..end].to_owned(),
+        _ => from,
+    };
+    Outside {
+        marker: marker_in(&message.content).filter(|_| !is_report(&subject)),
+        sender: message.sender.clone(),
+        recipients: message.recipients.clone(),
+        shows_bcc: header(&message.content, "Bcc").map(|_| true),
+        subject,
+        from,
+    }
+}
+
+fn bytes_of(raw: &RawMessage) -> Vec<u8> {
+    raw.read_up_to(u64::MAX).expect("a record can be read")
+}
+
+async fn records(view: &mut View, crm: &SqliteCrm, contents: &Contents) {
+    let mut page = Page::first(PAGE);
+    loop {
+        let emails = crm
+            .emails(&EmailFilter::default(), page)
+            .await
+            .expect("records can be listed");
+        let more = emails.len() == PAGE as usize;
+        for email in emails {
+            view.records.push(record(crm, contents, &email).await);
+        }
+        if !more {
+            break;
+        }
+        page = page.next();
+    }
+}
+
+async fn record(crm: &SqliteCrm, contents: &Contents, email: &EmailSummary) -> Record {
+    let (marker, intact) = content(crm, contents, email.record, email.direction).await;
+    Record {
+        id: email.record,
+        marker,
+        incoming: email.direction == Direction::Incoming,
+        status: email.status.as_str().to_owned(),
+        correlated: email.correlated.map(|(record, _)| record),
+        intact,
+    }
+}
+
+/// The marker of a record, and whether its bytes are those of a copy on a server.
+async fn content(
+    crm: &SqliteCrm,
+    contents: &Contents,
+    record: RecordId,
+    direction: Direction,
+) -> (Option<String>, Option<bool>) {
+    if direction == Direction::Incoming {
+        let raw = crm.raw(record).await.expect("a record can be read");
+        let Some(bytes) = raw.as_ref().map(bytes_of) else {
+            return (None, None);
+        };
+        let marker = marker_in(&bytes);
+        let copies = marker.as_ref().and_then(|marker| contents.get(marker));
+        let intact = copies.map(|copies| {
+            let mut copies = copies.iter();
+            copies.any(|item| body_of(item.content()) == body_of(&bytes))
+        });
+        return (marker, intact);
+    }
+    let email = crm.email(record).await.expect("a record can be read");
+    let text = email.and_then(|email| email.text.or(email.html));
+    (text.and_then(|text| marker_in(text.as_bytes())), None)
+}
+
+/// What follows the header: relays add to that.
+fn body_of(raw: &[u8]) -> &[u8] {
+    let end = raw.windows(4).position(|window| window == b"\r\n\r\n");
+    &raw[end.unwrap_or_default()..]
+}
+
+async fn rows(view: &mut View, store: &dyn Store) {
+    const READ: &str = "the store can be read";
+    let mut page = Page::first(PAGE);
+    loop {
+        let rows = store
+            .ledger(&LedgerFilter::default(), page)
+            .await
+            .expect(READ);
+        let more = rows.len() == PAGE as usize;
+        view.ledger.extend(rows.into_iter().map(|row| Row {
+            id: row.id,
+            mailbox: row.mailbox,
+            folder: row.folder.as_str().to_owned(),
+            remote: row.remote_id.as_str().to_owned(),
+            first_seen: row.first_seen,
+            state: row.state,
+        }));
+        if !more {
+            break;
+        }
+        page = page.next();
+    }
+    let page = Page::first(10_000);
+    let entries = store
+        .outbox(&OutboxFilter::default(), page)
+        .await
+        .expect(READ);
+    view.outbox
+        .extend(entries.into_iter().map(|entry| Outgoing {
+            id: entry.id,
+            mailbox: entry.mailbox,
+            record: entry.record,
+            state: entry.state,
+        }));
+    let mut all = AlertFilter::default();
+    all.closed = true;
+    view.alerts = store.alerts(&all, page).await.expect(READ);
+    view.mailboxes = store
+        .mailboxes(&MailboxFilter::default(), page)
+        .await
+        .expect(READ);
+}
+
+async fn explanations(view: &mut View, admin: &Admin, principal: &Principal) {
+    // What is not simply done first: there is more to be said about it.
+    let mut ids: Vec<(bool, String)> = view
+        .ledger
+        .iter()
+        .map(|row| (row.state.name() == "delivered", row.id.to_string()))
+        .collect();
+    ids.sort();
+    ids.truncate(EXPLAINED_MAX);
+    let mut entries: Vec<(bool, String)> = view
+        .outbox
+        .iter()
+        .map(|entry| (entry.state.name() == "sent", entry.id.to_string()))
+        .collect();
+    entries.sort();
+    entries.truncate(EXPLAINED_MAX);
+    let mut said = String::new();
+    for (_, id) in ids.into_iter().chain(entries) {
+        match admin.explain(principal, &id).await {
+            Ok(all) => {
+                for one in all {
+                    let _ = writeln!(said, "{one:?}");
+                    let answer = Ok(answer(one));
+                    let what = id.clone();
+                    view.explained.push(Explained { what, answer });
+                }
+            }
+            Err(error) => {
+                let _ = writeln!(said, "{error} {error:?}");
+                let answer = Err(error.code().to_string());
+                view.explained.push(Explained { what: id, answer });
+            }
+        }
+    }
+    let page = Page::first(10_000);
+    match admin
+        .overview(principal, &MailboxFilter::default(), page)
+        .await
+    {
+        Ok(overview) => {
+            let _ = writeln!(said, "{overview:?}");
+            for mailbox in overview.mailboxes {
+                for workload in mailbox.workloads {
+                    view.workloads.push(WorkloadShown {
+                        mailbox: mailbox.id,
+                        workload: workload.workload.as_str(),
+                        why: workload.why,
+                    });
+                }
+            }
+        }
+        Err(error) => {
+            let answer = Err(error.code().to_string());
+            let what = "the overview".to_owned();
+            view.explained.push(Explained { what, answer });
+        }
+    }
+    view.texts.push(Text {
+        source: "an answer".to_owned(),
+        bytes: said.into_bytes(),
+    });
+}
+
+fn answer(explanation: Explanation) -> Answer {
+    let name = match &explanation.kind {
+        ExplanationKind::Incoming { entry } => entry.state.name(),
+        ExplanationKind::Outgoing { entry } => entry.state.name(),
+    };
+    Answer {
+        state: explanation.state,
+        evidence: explanation.evidence,
+        next: explanation.next.is_some(),
+        why_not_yet: explanation.why_not_yet,
+        name,
+    }
+}

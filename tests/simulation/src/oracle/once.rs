@@ -1,0 +1,153 @@
+//! Promise 2, effectively once inwards: one record for each distinct message, tied to what it answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Violation;
+use super::facts::Facts;
+use super::view::View;
+use crate::history::Thread;
+
+/// Checks the promise.
+#[must_use]
+pub fn check(view: &View, facts: &Facts) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for (identity, records) in by_identity(view, facts) {
+        if records.len() > 1 && !concerns_identity(facts, &records) {
+            let ids: Vec<_> = records.iter().map(|(_, id)| id.as_str()).collect();
+            let text = format!("{identity} is on record {} times: {ids:?}", records.len());
+            violations.push(Violation::new(2, text));
+        }
+    }
+    for record in view.records.iter().filter(|record| record.incoming) {
+        match record.marker.as_deref() {
+            Some(marker) if facts.written.contains_key(marker) => {
+                let text = format!(
+                    "{marker} was written here, and its copy is on record as {}, too",
+                    record.id
+                );
+                violations.push(Violation::new(2, text));
+            }
+            Some(marker) if facts.letters.contains_key(marker) => {}
+            other => {
+                let text = format!(
+                    "the record {} holds {other:?}, which nobody sent",
+                    record.id
+                );
+                violations.push(Violation::new(2, text));
+            }
+        }
+    }
+    replies(view, facts, &mut violations);
+    violations
+}
+
+/// Records of incoming email by what makes messages the same.
+pub(super) fn by_identity(
+    view: &View,
+    facts: &Facts,
+) -> BTreeMap<String, BTreeSet<(String, String)>> {
+    let mut all: BTreeMap<String, BTreeSet<(String, String)>> = BTreeMap::new();
+    for record in view.records.iter().filter(|record| record.incoming) {
+        if let Some(marker) = &record.marker {
+            all.entry(facts.identity(marker))
+                .or_default()
+                .insert((marker.clone(), record.id.to_string()));
+        }
+    }
+    all
+}
+
+/// Whether mailboxes that these messages lay in were restored or migrated: then it is promise 7.
+pub(super) fn concerns_identity(facts: &Facts, records: &BTreeSet<(String, String)>) -> bool {
+    facts.lives.iter().any(|life| {
+        records.iter().any(|(marker, _)| *marker == life.marker)
+            && (facts.replaced.contains_key(&life.account)
+                || facts.windows.iter().any(|window| {
+                    window.facts.class == crate::history::FaultClass::Identity
+                        && window.concerns(&life.account)
+                }))
+    })
+}
+
+/// What answers the application's email by In-Reply-To belongs to it.
+fn replies(view: &View, facts: &Facts, violations: &mut Vec<Violation>) {
+    for record in view.records.iter().filter(|record| record.incoming) {
+        let Some(letter) = record.marker.as_ref().and_then(|m| facts.letters.get(m)) else {
+            continue;
+        };
+        let Thread::ReplyTo(parent) = &letter.thread else {
+            continue;
+        };
+        let Some(parent) = facts.written.get(parent) else {
+            continue;
+        };
+        let known = view
+            .record(parent.record)
+            .is_some_and(|record| record.status == "sent");
+        if known && record.correlated != Some(parent.record) {
+            let text = format!(
+                "{} answers the record {}, and is tied to {:?}",
+                letter.marker, parent.record, record.correlated
+            );
+            violations.push(Violation::new(2, text));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use postroom_core::RecordId;
+
+    use super::*;
+    use crate::oracle::fixture::World;
+
+    fn texts(world: &World) -> Vec<String> {
+        let facts = Facts::of(&world.view.history);
+        check(&world.view, &facts)
+            .into_iter()
+            .map(|violation| violation.text)
+            .collect()
+    }
+
+    fn complains(world: &World, of: &str) {
+        let texts = texts(world);
+        assert!(texts.iter().any(|text| text.contains(of)), "{texts:?}");
+    }
+
+    #[test]
+    fn a_good_world_is_good() {
+        assert_eq!(texts(&World::good()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_second_record_of_the_same_message() {
+        let mut world = World::good();
+        let mut again = world.record_mut("m1").clone();
+        again.id = RecordId::from_random([77; 16]);
+        world.view.records.push(again);
+        complains(&world, "2 times");
+    }
+
+    #[test]
+    fn a_record_of_what_was_written_here_or_by_nobody() {
+        let mut world = World::good();
+        world.record_mut("m1").marker = Some("w1".to_owned());
+        complains(&world, "written here");
+        world.record_mut("w1").incoming = true;
+        let mut world = World::good();
+        world.record_mut("m1").marker = None;
+        complains(&world, "nobody sent");
+    }
+
+    #[test]
+    fn an_answer_belongs_to_what_it_answers() {
+        let mut world = World::good();
+        world.reply_to_ada("m3", "i3", Thread::ReplyTo("w1".to_owned()));
+        let id = world.recorded("m3", "i3", None);
+        complains(&world, "tied to None");
+        let parent = world.record_mut("w1").id;
+        let at = world.view.records.iter().position(|r| r.id == id).unwrap();
+        world.view.records[at].correlated = Some(parent);
+        assert_eq!(texts(&world), Vec::<String>::new());
+    }
+}
