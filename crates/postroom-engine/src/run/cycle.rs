@@ -83,6 +83,12 @@ impl Cycle<'_> {
         }
     }
 
+    /// Whether [`checkpoint`](Self::checkpoint) would do anything.
+    pub(crate) fn needs_checkpoint(&self) -> bool {
+        self.ctx.cancellation.is_cancelled()
+            || self.lease.expires_at.since(self.environment.now()) < LEASE_MARGIN
+    }
+
     /// Holds on to the lease, and notices that the engine is stopping.
     pub(crate) async fn checkpoint(&mut self) -> Result<(), CycleStop> {
         if self.ctx.cancellation.is_cancelled() {
@@ -106,8 +112,8 @@ pub(crate) async fn run(environment: &Environment, ctx: &OpContext, due: &Due) -
 async fn run_leased(environment: &Environment, ctx: &OpContext, due: &Due) -> Result<Ran> {
     let store = &environment.store;
     let now = environment.now();
-    let lease = store
-        .acquire_lease(
+    let start = store
+        .begin_cycle(
             due.mailbox,
             due.workload,
             environment.holder,
@@ -115,31 +121,45 @@ async fn run_leased(environment: &Environment, ctx: &OpContext, due: &Due) -> Re
             LEASE_DURATION,
         )
         .await?;
-    let Some(lease) = lease else {
+    // Read under the lease: nobody else changes the workload's state now.
+    let Some(start) = start else {
         return Ok(Ran::Not);
     };
-    let result = run_gated(environment, ctx, lease.clone()).await;
+    let lease = start.lease.clone();
+    let mut finished = false;
+    let result = match environment.started(start) {
+        Ok(loaded) => run_gated(environment, ctx, &loaded, lease.clone(), &mut finished).await,
+        Err(error) => Err(error),
+    };
+    if finished {
+        return result;
+    }
     let released = store.release_lease(&lease).await;
     let ran = result?;
     released?;
     Ok(ran)
 }
 
-async fn run_gated(environment: &Environment, ctx: &OpContext, lease: Lease) -> Result<Ran> {
-    // Read under the lease: nobody else changes the workload's state now.
-    let loaded = environment.load(lease.mailbox).await?;
+/// `finished` tells whether the lease was given back with the cycle's record.
+async fn run_gated(
+    environment: &Environment,
+    ctx: &OpContext,
+    loaded: &Loaded,
+    lease: Lease,
+    finished: &mut bool,
+) -> Result<Ran> {
     let workload = lease.workload;
     let closed = gate(
         &loaded.organization,
         &loaded.mailbox,
-        loaded.profile.as_ref(),
+        loaded.profile.as_deref(),
         workload,
         Purpose::Process,
     );
     let profile = match (closed, &loaded.profile) {
         (Ok(()), Some(profile)) => profile,
-        (Ok(()), None) => return behind_gate(environment, &loaded, &lease, Code::NoProfile).await,
-        (Err(code), _) => return behind_gate(environment, &loaded, &lease, code).await,
+        (Ok(()), None) => return behind_gate(environment, loaded, &lease, Code::NoProfile).await,
+        (Err(code), _) => return behind_gate(environment, loaded, &lease, code).await,
     };
     let started = environment.now();
     if let Admission::Paused(until) = environment.breakers.admit(profile.id, started) {
@@ -152,7 +172,7 @@ async fn run_gated(environment: &Environment, ctx: &OpContext, lease: Lease) -> 
     let mut cycle = Cycle {
         environment,
         ctx,
-        loaded: &loaded,
+        loaded,
         profile,
         lease,
     };
@@ -166,7 +186,7 @@ async fn run_gated(environment: &Environment, ctx: &OpContext, lease: Lease) -> 
         .into()),
     };
     match result {
-        Ok(end) => succeeded(&cycle, started, end).await,
+        Ok(end) => succeeded(&cycle, started, end, finished).await,
         Err(CycleStop::Failed(failure)) => failed(&cycle, started, failure).await,
         Err(stop @ (CycleStop::Cancelled | CycleStop::LeaseLost)) => {
             debug!(?stop, "the cycle was stopped");
@@ -186,7 +206,7 @@ async fn behind_gate(
     let now = environment.now();
     let about = About {
         mailbox: Some(&loaded.mailbox),
-        profile: loaded.profile.as_ref(),
+        profile: loaded.profile.as_deref(),
         workload: Some(lease.workload),
         record: None,
     };
@@ -209,7 +229,12 @@ async fn behind_gate(
     Ok(Ran::Not)
 }
 
-async fn succeeded(cycle: &Cycle<'_>, started: Timestamp, end: CycleEnd) -> Result<Ran> {
+async fn succeeded(
+    cycle: &Cycle<'_>,
+    started: Timestamp,
+    end: CycleEnd,
+    finished: &mut bool,
+) -> Result<Ran> {
     let environment = cycle.environment;
     let state = cycle.mailbox().workload(cycle.lease.workload);
     let settings = &cycle.loaded.organization.settings;
@@ -241,10 +266,13 @@ async fn succeeded(cycle: &Cycle<'_>, started: Timestamp, end: CycleEnd) -> Resu
     let record = CycleRecord::succeeded(started, ended, next, after.idle_cycles);
     // First: a crash in between closes them again, while a workload that is well closes nothing.
     carry_out(cycle, &change.alerts, String::new()).await?;
-    environment
-        .store
-        .record_cycle(&cycle.lease, &record)
-        .await?;
+    let store = &environment.store;
+    if state.health == Health::Healthy {
+        store.finish_cycle(&cycle.lease, &record).await?;
+        *finished = true;
+    } else {
+        store.record_cycle(&cycle.lease, &record).await?;
+    }
     if let Some(code) = environment.breakers.succeeded(cycle.profile.id) {
         environment.close(code, &cycle.about()).await?;
     }

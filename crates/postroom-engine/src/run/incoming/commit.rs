@@ -1,6 +1,7 @@
 //! The second half of a batch: record, settle.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use postroom_core::email::{ContentKey, Email};
 use postroom_core::ledger::{LedgerEvent, LedgerState};
@@ -18,12 +19,12 @@ use super::prepare::{Batch, FailedItem, Tracked, raw_of};
 /// The records that messages became, by the placeholder that others saw them under.
 pub(super) type Records = BTreeMap<RecordId, RecordId>;
 
-/// Records a batch and settles all of its rows; answers the records that it made or met.
+/// Records a batch and settles all of its rows; remembers the records that it made or met.
 pub(super) async fn commit(
     cycle: &Cycle<'_>,
     reading: &Reading<'_>,
     mut batch: Batch,
-) -> Result<Records, CycleStop> {
+) -> Result<(), CycleStop> {
     let parsed = std::mem::take(&mut batch.tracked);
     if planted!(AckBeforeCommit) {
         let (store, created) = (&cycle.environment.store, true);
@@ -56,14 +57,18 @@ pub(super) async fn commit(
         let store = &cycle.environment.store;
         store.settle(&cycle.lease, &settlements).await?;
     }
-    aftermath(cycle, reading, &delivered, quarantined).await?;
-    Ok(made)
+    reading
+        .records
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .extend(made);
+    aftermath(cycle, reading, &delivered, quarantined).await
 }
 
 struct Recording<'a, 'c> {
     cycle: &'a Cycle<'c>,
     /// Records of earlier batches of this cycle.
-    known: &'a Records,
+    known: &'a Mutex<Records>,
     /// Records of this batch.
     made: Records,
     /// Ids of this batch and those before it in hand that stand for records that may never be made: their
@@ -78,7 +83,11 @@ impl Recording<'_, '_> {
     /// The record behind an id that may be a placeholder: `None` where it is one whose record was
     /// not made.
     fn resolve(&self, id: RecordId) -> Option<RecordId> {
-        if let Some(record) = self.made.get(&id).or_else(|| self.known.get(&id)) {
+        if let Some(record) = self.made.get(&id) {
+            return Some(*record);
+        }
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(record) = known.get(&id) {
             return Some(*record);
         }
         (!self.placeholders.contains(&id)).then_some(id)

@@ -1,32 +1,31 @@
 //! The incoming cycle of a mailbox: list, decide, fetch what is tracked, record, settle.
 //!
-//! Three batches are in hand at a time: while one is committed, the next one is fetched and parsed,
-//! and the one after it is decided about. Each sees what those before it are about to record (see
-//! [`crate::plan::incoming::Provisional`]), so that the order of messages decides as if they came
-//! one by one.
+//! Several batches are in hand at a time: while one is committed, the next one is fetched and parsed,
+//! and the one after it is decided about (see [`pipeline`]). Each sees what those before it are about to
+//! record (see [`crate::plan::incoming::Provisional`]), so that the order of messages decides as if they
+//! came one by one.
 
 mod aftermath;
 mod commit;
 mod isolate;
 mod knowledge;
 mod parsing;
+mod pipeline;
 mod prepare;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::sync::Mutex;
 
 use postroom_core::ledger::{FolderId, LedgerEntry};
-use postroom_core::{Code, LedgerId, RecordId, Timestamp, planted};
+use postroom_core::{Code, LedgerId, planted};
 use postroom_provider::{ErrorKind, MailChange, MailSource, PageLimit, WellKnownFolder};
-use postroom_store::PageRecord;
+use postroom_store::{FolderState, PageRecord};
 use tracing::info;
 
 use crate::plan::failure::{CycleFailure, CycleStop};
-use crate::plan::incoming::groups;
 use crate::run::cycle::{Cycle, CycleEnd};
 use crate::run::providers::Direction;
 
-use commit::commit;
-use prepare::{Batch, Decided, fetch, prepare};
+use commit::Records;
 
 /// Pages without anything to work on that one cycle reads at most.
 const PAGES_MAX: u32 = 2000;
@@ -53,14 +52,21 @@ pub(crate) async fn run(cycle: &mut Cycle<'_>) -> Result<CycleEnd, CycleStop> {
             .max(1),
         page_max: environment.bounds.page.min(capabilities.mail_page_max),
         can_move: capabilities.mail_move && capabilities.mail_create_folder,
-        records: BTreeMap::new(),
+        records: Mutex::default(),
         listed: 0,
         worked: 0,
+        state: None,
     };
+    let folders = &cycle.loaded.folders;
+    let known = folders.iter().find(|(folder, _)| *folder == reading.folder);
+    reading.state = known.map(|(_, state)| state.clone());
+    let waiting = cycle.loaded.pending;
     let mut end = CycleEnd::default();
     let mut relisted = false;
     // What an earlier cycle left comes first.
-    reading.work(cycle).await?;
+    if waiting {
+        reading.work(cycle).await?;
+    }
     for _ in 0..PAGES_MAX {
         cycle.checkpoint().await?;
         let more = reading.list(cycle, &mut relisted, &mut end).await?;
@@ -68,8 +74,10 @@ pub(crate) async fn run(cycle: &mut Cycle<'_>) -> Result<CycleEnd, CycleStop> {
             // Enough to work on keeps fetching and committing busy side by side.
             continue;
         }
-        reading.listed = 0;
-        reading.work(cycle).await?;
+        if waiting || reading.listed > 0 {
+            reading.listed = 0;
+            reading.work(cycle).await?;
+        }
         if !more {
             end.found |= reading.worked > 0;
             return Ok(end);
@@ -104,10 +112,12 @@ struct Reading<'a> {
     page_max: u32,
     can_move: bool,
     /// The records that this cycle made, by the placeholder that later messages saw them under.
-    records: BTreeMap<RecordId, RecordId>,
+    records: Mutex<Records>,
     /// Messages that were listed and not worked on yet.
     listed: u64,
     worked: u64,
+    /// Where the folder stood when the cycle began; taken by the first page.
+    state: Option<FolderState>,
 }
 
 impl Reading<'_> {
@@ -121,7 +131,10 @@ impl Reading<'_> {
         let environment = cycle.environment;
         let store = &environment.store;
         let mailbox = cycle.mailbox().id;
-        let state = store.folder_state(mailbox, &self.folder).await?;
+        let state = match self.state.take() {
+            Some(state) => state,
+            None => store.folder_state(mailbox, &self.folder).await?,
+        };
         let limit = PageLimit::new(self.page_max);
         let page = self
             .source
@@ -137,6 +150,11 @@ impl Reading<'_> {
             }
             page => page?,
         };
+        let same_place = state.cursor.as_ref() == Some(&page.cursor) && !state.relisting;
+        if page.changes.is_empty() && same_place {
+            // Nothing to write: the most common answer of all.
+            return Ok(page.more);
+        }
         let now = environment.now();
         let mut listed = Vec::new();
         let mut removed = Vec::new();
@@ -198,68 +216,4 @@ impl Reading<'_> {
         }
         Ok(())
     }
-
-    async fn pipeline(
-        &mut self,
-        cycle: &mut Cycle<'_>,
-        pending: Vec<LedgerEntry>,
-    ) -> Result<(), CycleStop> {
-        let bounds = &cycle.environment.bounds;
-        let mut batches = batches(pending, bounds.batch, bounds.batch_bytes);
-        let mut decided: Option<Decided> = None;
-        let mut fetched: Option<Batch> = None;
-        loop {
-            cycle.checkpoint().await?;
-            let next = batches.pop_front();
-            if next.is_none() && decided.is_none() && fetched.is_none() {
-                return Ok(());
-            }
-            self.worked += next
-                .as_ref()
-                .map_or(0, |next| u64::try_from(next.len()).unwrap_or(u64::MAX));
-            let (to_fetch, to_commit) = (decided.take(), fetched.take());
-            // In the order of the batches.
-            let provisional: Vec<_> = to_commit
-                .iter()
-                .chain(to_fetch.as_ref().map(|decided| &decided.batch))
-                .flat_map(|batch| batch.provisional.iter().cloned())
-                .collect();
-            let shared = &*cycle;
-            let reading = &*self;
-            let deciding = async {
-                match next {
-                    Some(next) => prepare(shared, reading, next, provisional).await.map(Some),
-                    None => Ok(None),
-                }
-            };
-            let fetching = async {
-                match to_fetch {
-                    Some(decided) => fetch(shared, reading, decided).await.map(Some),
-                    None => Ok(None),
-                }
-            };
-            let committing = async {
-                match to_commit {
-                    Some(batch) => commit(shared, reading, batch).await,
-                    None => Ok(BTreeMap::new()),
-                }
-            };
-            let (done, brought, committed) = futures_util::join!(deciding, fetching, committing);
-            // What was recorded is remembered even where another part failed.
-            self.records.extend(committed?);
-            fetched = brought?;
-            decided = done?;
-        }
-    }
-}
-
-/// Batches of messages in the order in which the server received them, as far as it says so.
-fn batches(mut pending: Vec<LedgerEntry>, count: usize, bytes: u64) -> VecDeque<Vec<LedgerEntry>> {
-    pending.sort_by_key(|entry| entry.received_at.unwrap_or(Timestamp::EPOCH));
-    let sizes: Vec<_> = pending.iter().map(|entry| entry.size).collect();
-    let mut pending = pending.into_iter();
-    groups(&sizes, count, bytes)
-        .into_iter()
-        .map(|group| pending.by_ref().take(group).collect())
-        .collect()
 }

@@ -1,8 +1,9 @@
 //! The first two thirds of a batch: headers and decisions; then the parsed content of what is tracked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use postroom_core::email::{ContentIdentity, Direction, Email, EmailHeaders, KnownEmail};
 use postroom_core::ledger::{FolderId, GoneEvidence, LedgerEntry, LedgerEvent, RemoteId};
 use postroom_core::mailbox::MailboxOwner;
@@ -12,7 +13,7 @@ use postroom_core::tracking::{
 };
 use postroom_core::{Code, PartyId, RawMessage, RecordId, Timestamp, planted};
 use postroom_mime::ParseLimits;
-use postroom_provider::{DeleteMode, MailHeaders, Result as ProviderResult};
+use postroom_provider::{DeleteMode, FetchedMessage, MailHeaders, Result as ProviderResult};
 use postroom_store::{EmailParty, Settlement};
 
 use crate::environment::Environment;
@@ -353,42 +354,42 @@ pub(super) async fn fetch(
         let folder = one.tracked.entry.folder.clone();
         by_folder.entry(folder).or_default().push(one);
     }
+    let mut groups_of = VecDeque::new();
     for (folder, wanted) in by_folder {
         let sizes: Vec<_> = wanted.iter().map(|one| one.size).collect();
         let mut wanted = wanted.into_iter();
         for group in groups(&sizes, reading.request_max, bounds.batch_bytes) {
             let group: Vec<_> = wanted.by_ref().take(group).map(|one| one.tracked).collect();
-            let ids: Vec<_> = group
-                .iter()
-                .map(|one| one.entry.remote_id.clone())
-                .collect();
-            let answers = reading.fetch(cycle, &folder, &ids).await?;
-            let queue = !matches!(cycle.mailbox().owner, MailboxOwner::User(_));
-            if planted!(DeleteBeforeRecord) && queue && cycle.mailbox().delete_after_processing {
-                let mode = DeleteMode::ToDeletedItems;
-                let _ = reading
-                    .source
-                    .delete(&cycle.op(), &folder, &ids, mode)
-                    .await;
-            }
-            let mut fetched = Vec::with_capacity(group.len());
-            for (mut tracked, answer) in group.into_iter().zip(answers) {
-                match answer {
-                    Ok(message) => {
-                        tracked.raw = message.raw;
-                        tracked.defects = message.defects;
-                        fetched.push(tracked);
-                    }
-                    Err(error) => {
-                        let identity = Some(tracked.identity);
-                        let environment = cycle.environment;
-                        take_failure(environment, tracked.entry, identity, &error, &mut batch)
-                            .await?;
-                    }
+            groups_of.push_back((folder.clone(), group));
+        }
+    }
+    let side_by_side = requests_side_by_side(cycle);
+    let mut asked = FuturesOrdered::new();
+    loop {
+        while asked.len() < side_by_side
+            && let Some((folder, group)) = groups_of.pop_front()
+        {
+            asked.push_back(fetch_group(cycle, reading, folder, group));
+        }
+        let Some((group, answers)) = asked.next().await.transpose()? else {
+            break;
+        };
+        let mut fetched = Vec::with_capacity(group.len());
+        for (mut tracked, answer) in group.into_iter().zip(answers) {
+            match answer {
+                Ok(message) => {
+                    tracked.raw = message.raw;
+                    tracked.defects = message.defects;
+                    fetched.push(tracked);
+                }
+                Err(error) => {
+                    let identity = Some(tracked.identity);
+                    let environment = cycle.environment;
+                    take_failure(environment, tracked.entry, identity, &error, &mut batch).await?;
                 }
             }
-            parsing.begin(fetched);
         }
+        parsing.begin(fetched);
     }
     for parsed in parsing.finish().await? {
         match parsed {
@@ -400,6 +401,38 @@ pub(super) async fn fetch(
         .tracked
         .sort_by_key(|(tracked, _)| tracked.received_at);
     Ok(batch)
+}
+
+/// So many requests for content are under way at a time: while the server makes up one answer, another
+/// is read. Where connections are few, others are left theirs.
+const fn requests_side_by_side(cycle: &Cycle<'_>) -> usize {
+    if cycle.profile.connections_max >= 4 {
+        2
+    } else {
+        1
+    }
+}
+
+async fn fetch_group(
+    cycle: &Cycle<'_>,
+    reading: &Reading<'_>,
+    folder: FolderId,
+    group: Vec<Tracked>,
+) -> ProviderResult<(Vec<Tracked>, Vec<ProviderResult<FetchedMessage>>)> {
+    let ids: Vec<_> = group
+        .iter()
+        .map(|one| one.entry.remote_id.clone())
+        .collect();
+    let answers = reading.fetch(cycle, &folder, &ids).await?;
+    let queue = !matches!(cycle.mailbox().owner, MailboxOwner::User(_));
+    if planted!(DeleteBeforeRecord) && queue && cycle.mailbox().delete_after_processing {
+        let mode = DeleteMode::ToDeletedItems;
+        let _ = reading
+            .source
+            .delete(&cycle.op(), &folder, &ids, mode)
+            .await;
+    }
+    Ok((group, answers))
 }
 
 fn by_folder(entries: Vec<LedgerEntry>) -> BTreeMap<FolderId, Vec<LedgerEntry>> {
