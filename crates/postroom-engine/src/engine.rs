@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
 use crate::bounds::Bounds;
-use crate::environment::Environment;
+use crate::environment::{CompiledRules, Environment};
 use crate::error::{EngineError, ErrorKind, Result};
 use crate::run::breakers::Breakers;
 use crate::run::outage::OutageWatch;
@@ -109,6 +109,7 @@ impl EngineBuilder {
                 bounds: self.bounds,
                 breakers: Breakers::default(),
                 outages: OutageWatch::default(),
+                rules: CompiledRules::default(),
                 wake: Notify::new(),
                 inline_parsing: self.inline_parsing,
             }),

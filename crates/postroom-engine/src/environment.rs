@@ -1,11 +1,12 @@
 //! What every operation works with.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use postroom_core::ledger::FolderId;
 use postroom_core::tracking::CorrelationRules;
 use postroom_core::{HolderId, Mailbox, MailboxId, Organization, ServerProfile, Timestamp};
 use postroom_provider::{OpContext, ProviderRegistry};
-use postroom_store::{Crm, Store};
+use postroom_store::{Crm, CycleStart, FolderState, Store};
 use tokio::sync::Notify;
 
 use crate::bounds::Bounds;
@@ -27,6 +28,7 @@ pub(crate) struct Environment {
     pub(crate) providers: Providers,
     pub(crate) breakers: Breakers,
     pub(crate) outages: OutageWatch,
+    pub(crate) rules: CompiledRules,
     /// Something became due by a call in this process.
     pub(crate) wake: Notify,
     /// Messages are parsed where they are fetched, on no other thread.
@@ -36,10 +38,14 @@ pub(crate) struct Environment {
 /// A mailbox with everything that decisions about it need, as it is now.
 #[derive(Debug)]
 pub(crate) struct Loaded {
-    pub(crate) organization: Organization,
-    pub(crate) rules: CorrelationRules,
+    pub(crate) organization: Arc<Organization>,
+    pub(crate) rules: Arc<CorrelationRules>,
     pub(crate) mailbox: Mailbox,
-    pub(crate) profile: Option<ServerProfile>,
+    pub(crate) profile: Option<Arc<ServerProfile>>,
+    /// Where the reading of its folders stood when it was loaded, as far as the store said so.
+    pub(crate) folders: Vec<(FolderId, FolderState)>,
+    /// Whether messages may have been waiting to be worked on.
+    pub(crate) pending: bool,
 }
 
 impl Environment {
@@ -55,16 +61,28 @@ impl Environment {
         u32::try_from(self.ctx.randomness.number() >> 32).unwrap_or_default()
     }
 
+    /// What a cycle begins with.
+    pub(crate) fn started(&self, start: CycleStart) -> Result<Loaded> {
+        Ok(Loaded {
+            rules: self.rules.of(&start.organization)?,
+            organization: start.organization,
+            mailbox: start.mailbox,
+            profile: start.profile,
+            folders: start.folders,
+            pending: start.pending,
+        })
+    }
+
     pub(crate) async fn load(&self, mailbox: MailboxId) -> Result<Loaded> {
-        let organization = self.store.organization().await?;
-        let rules = rules(&organization)?;
+        let organization = Arc::new(self.store.organization().await?);
+        let rules = self.rules.of(&organization)?;
         let mailbox = self
             .store
             .mailbox(mailbox)
             .await?
             .ok_or_else(|| EngineError::not_found("mailbox.load", "mailbox"))?;
         let profile = match mailbox.profile {
-            Some(id) => self.store.profile(id).await?,
+            Some(id) => self.store.profile(id).await?.map(Arc::new),
             None => None,
         };
         Ok(Loaded {
@@ -72,7 +90,25 @@ impl Environment {
             rules,
             mailbox,
             profile,
+            folders: Vec::new(),
+            pending: true,
         })
+    }
+}
+
+/// The compiled correlation settings of the organization, compiled anew where they have changed.
+#[derive(Debug, Default)]
+pub(crate) struct CompiledRules(Mutex<Option<Arc<CorrelationRules>>>);
+
+impl CompiledRules {
+    fn of(&self, organization: &Organization) -> Result<Arc<CorrelationRules>> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rules) = &*kept
+            && *rules.settings() == organization.settings.correlation
+        {
+            return Ok(Arc::clone(rules));
+        }
+        Ok(Arc::clone(kept.insert(Arc::new(rules(organization)?))))
     }
 }
 

@@ -9,13 +9,15 @@ use std::time::Duration;
 use postroom_core::Code;
 use postroom_store::{ErrorKind, Result, StoreError};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
+use crate::decoded::Decoded;
 use crate::executor::{Executor, Lane};
 use crate::failure::{Failure, Outcome};
 use crate::seal::Seal;
 use crate::segment::{Place, Segments};
+use crate::sql::change;
 
 /// How long a write waits for another process to finish its own.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -40,6 +42,7 @@ pub(crate) struct Database {
     /// The same with the file mapped.
     mapped_readers: Mutex<Vec<Connection>>,
     pub(crate) seal: Seal,
+    pub(crate) decoded: Decoded,
     fill: Fill,
 }
 
@@ -58,7 +61,7 @@ impl fmt::Debug for Database {
 
 /// A write under way: one transaction, and the segment files that belong to it.
 pub(crate) struct Write<'a> {
-    transaction: &'a Transaction<'a>,
+    connection: &'a Connection,
     pub(crate) segments: &'a mut Segments,
     pub(crate) database: &'a Database,
 }
@@ -67,25 +70,25 @@ impl Deref for Write<'_> {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
-        self.transaction
+        self.connection
     }
 }
 
 impl<'a> Write<'a> {
     /// The connection, for statements that are kept while the write goes on.
-    pub(crate) fn connection(&self) -> &'a Connection {
-        self.transaction
+    pub(crate) const fn connection(&self) -> &'a Connection {
+        self.connection
     }
 
     /// Appends a raw message to the segment files; answers where it lies.
     pub(crate) fn append(&mut self, raw: &postroom_core::RawMessage) -> Outcome<Place> {
-        self.segments.append(self.transaction, raw)
+        self.segments.append(self.connection, raw)
     }
 
     /// Runs queries as the transaction sees them.
     pub(crate) fn reading<T>(&self, work: impl FnOnce(&Read<'_>) -> Outcome<T>) -> Outcome<T> {
         work(&Read {
-            connection: self.transaction,
+            connection: self.connection,
             database: self.database,
         })
     }
@@ -120,7 +123,7 @@ impl Read<'_> {
 }
 
 impl Database {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         path: PathBuf,
         connection: Connection,
         segments: Segments,
@@ -140,6 +143,7 @@ impl Database {
             readers: Mutex::new(Vec::new()),
             mapped_readers: Mutex::new(Vec::new()),
             seal,
+            decoded: Decoded::default(),
             fill,
         }
     }
@@ -159,23 +163,17 @@ impl Database {
             connection,
             segments,
         } = &mut *writer;
+        let connection: &Connection = connection;
         // A job that ended by a defect may have left bytes that no row names.
         segments.rolled_back();
-        let transaction = connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(|source| Failure::sql("BEGIN IMMEDIATE", source))?;
+        let transaction = Transaction::begin(connection, "BEGIN IMMEDIATE")?;
         let done = work(&mut Write {
-            transaction: &transaction,
+            connection,
             segments,
             database: self,
         })
-        .and_then(|value| segments.sync(&transaction).map(|()| value))
-        .and_then(|value| {
-            transaction
-                .commit()
-                .map(|()| value)
-                .map_err(|source| Failure::sql("COMMIT", source))
-        });
+        .and_then(|value| segments.sync(connection).map(|()| value))
+        .and_then(|value| transaction.end("COMMIT").map(|()| value));
         match &done {
             Ok(_) => segments.committed(),
             Err(_) => segments.rolled_back(),
@@ -207,20 +205,16 @@ impl Database {
         work: impl FnOnce(&Read<'_>) -> Outcome<T>,
     ) -> Outcome<T> {
         let pooled = pool.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut connection = match pooled {
+        let connection = match pooled {
             Some(connection) => connection,
             None => connect()?,
         };
-        let snapshot = connection
-            .transaction_with_behavior(TransactionBehavior::Deferred)
-            .map_err(|source| Failure::sql("BEGIN", source))?;
+        let snapshot = Transaction::begin(&connection, "BEGIN")?;
         let done = work(&Read {
-            connection: &snapshot,
+            connection: &connection,
             database: self,
         });
-        let ended = snapshot
-            .finish()
-            .map_err(|source| Failure::sql("ROLLBACK", source));
+        let ended = snapshot.end("ROLLBACK");
         if ended.is_ok() {
             let mut readers = pool.lock().unwrap_or_else(PoisonError::into_inner);
             if readers.len() < IDLE_READERS_MAX {
@@ -228,6 +222,31 @@ impl Database {
             }
         }
         done.and_then(|value| ended.map(|()| value))
+    }
+}
+
+/// A transaction whose statements are prepared once; rolled back unless it was ended.
+struct Transaction<'c> {
+    connection: &'c Connection,
+}
+
+impl<'c> Transaction<'c> {
+    fn begin(connection: &'c Connection, sql: &'static str) -> Outcome<Self> {
+        change(connection, sql, [])?;
+        Ok(Self { connection })
+    }
+
+    fn end(self, sql: &'static str) -> Outcome<()> {
+        change(self.connection, sql, []).map(|_| ())
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        // Ended ones, and those that an error of SQLite rolled back, are none any more.
+        if !self.connection.is_autocommit() {
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
     }
 }
 
@@ -247,7 +266,7 @@ pub(crate) fn connect(path: &Path, sync: bool) -> Outcome<Connection> {
     connection
         .execute_batch(&format!(
             "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;
-             PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; PRAGMA synchronous = {};",
+             PRAGMA page_size = 8192; PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; PRAGMA synchronous = {};",
             if sync { "FULL" } else { "OFF" }
         ))
         .map_err(configured)?;

@@ -15,6 +15,7 @@
 
 mod crm;
 mod database;
+mod decoded;
 mod executor;
 mod failure;
 mod index;

@@ -1,6 +1,7 @@
 //! The engine's truth.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,11 +18,11 @@ use postroom_core::{
 };
 
 use crate::crm::CrmCursor;
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::types::{
-    AlertFilter, CycleRecord, Due, FolderState, IncidentPattern, KnownQuery, Lease, LedgerCounts,
-    LedgerFilter, MailboxFilter, MailboxOfParty, NewOutgoing, OutboxFilter, Page, PageOutcome,
-    PageRecord, SecretOwner, Settlement, TokenNumbers,
+    AlertFilter, CycleRecord, CycleStart, Due, FolderState, IncidentPattern, KnownQuery, Lease,
+    LedgerCounts, LedgerFilter, MailboxFilter, MailboxOfParty, NewOutgoing, OutboxFilter, Page,
+    PageOutcome, PageRecord, SecretOwner, Settlement, TokenNumbers,
 };
 
 /// The right to run an engine on a store; given back when dropped.
@@ -169,6 +170,62 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// `LeaseLost`.
     async fn record_cycle(&self, lease: &Lease, cycle: &CycleRecord) -> Result<()>;
+
+    /// Takes the lease as [`Self::acquire_lease`] does, and reads under it what a cycle needs; `None`
+    /// where somebody else holds it.
+    ///
+    /// Cycles that find nothing are the most common thing that happens: a store may do this as one
+    /// unit of work. Otherwise it is made of the other methods, says nothing of folders, and takes
+    /// rows to be pending.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    async fn begin_cycle(
+        &self,
+        mailbox: MailboxId,
+        workload: Workload,
+        holder: HolderId,
+        now: Timestamp,
+        duration: Duration,
+    ) -> Result<Option<CycleStart>> {
+        let lease = self
+            .acquire_lease(mailbox, workload, holder, now, duration)
+            .await?;
+        let Some(lease) = lease else {
+            return Ok(None);
+        };
+        let read = async {
+            let organization = self.organization().await?;
+            let found = self.mailbox(mailbox).await?;
+            let mailbox = found.ok_or_else(|| StoreError::not_found("cycle.begin", "mailbox"))?;
+            let profile = match mailbox.profile {
+                Some(id) => self.profile(id).await?,
+                None => None,
+            };
+            Ok((organization, mailbox, profile))
+        };
+        match read.await {
+            Ok((organization, mailbox, profile)) => Ok(Some(CycleStart::new(
+                lease,
+                Arc::new(organization),
+                mailbox,
+                profile.map(Arc::new),
+            ))),
+            Err(error) => {
+                self.release_lease(&lease).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Stores what a cycle leaves as [`Self::record_cycle`] does, and gives the lease back.
+    ///
+    /// # Errors
+    /// `LeaseLost`.
+    async fn finish_cycle(&self, lease: &Lease, cycle: &CycleRecord) -> Result<()> {
+        self.record_cycle(lease, cycle).await?;
+        self.release_lease(lease).await
+    }
 
     // ---- incoming -----------------------------------------------------------------------------
 

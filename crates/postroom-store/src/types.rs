@@ -1,5 +1,6 @@
 //! What goes in and out of the store.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use postroom_core::alert::{Incident, Subject};
@@ -9,8 +10,8 @@ use postroom_core::ledger::{FolderId, LedgerEntry, LedgerEvent, RemoteId, SyncCu
 use postroom_core::outbox::OutboxEntry;
 use postroom_core::tracking::{Decision, IndexedEmail};
 use postroom_core::{
-    Audience, EmailAddress, HolderId, LedgerId, Level, MailboxId, PartyId, ProfileId, RawMessage,
-    RecordId, Timestamp, Workload,
+    Audience, EmailAddress, HolderId, LedgerId, Level, Mailbox, MailboxId, Organization, PartyId,
+    ProfileId, RawMessage, RecordId, ServerProfile, Timestamp, Workload,
 };
 
 /// Whose password it is.
@@ -101,6 +102,44 @@ impl Due {
             profile,
             workload,
             at,
+        }
+    }
+}
+
+/// What a cycle begins with: its lease, and what is read under it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CycleStart {
+    /// The lease.
+    pub lease: Lease,
+    /// The organization.
+    pub organization: Arc<Organization>,
+    /// The mailbox.
+    pub mailbox: Mailbox,
+    /// Its profile, where it has one.
+    pub profile: Option<Arc<ServerProfile>>,
+    /// Where the reading of its folders stands, as far as they were read.
+    pub folders: Vec<(FolderId, FolderState)>,
+    /// Whether rows of the ledger are pending that may be worked on.
+    pub pending: bool,
+}
+
+impl CycleStart {
+    /// The beginning of a cycle that knows no folders and may have pending rows.
+    #[must_use]
+    pub const fn new(
+        lease: Lease,
+        organization: Arc<Organization>,
+        mailbox: Mailbox,
+        profile: Option<Arc<ServerProfile>>,
+    ) -> Self {
+        Self {
+            lease,
+            organization,
+            mailbox,
+            profile,
+            folders: Vec::new(),
+            pending: true,
         }
     }
 }

@@ -313,7 +313,7 @@ impl Admin {
     ) -> Result<(String, String, Option<Timestamp>)> {
         let now = self.environment.now();
         let loaded = self.environment.load(id).await?;
-        let profile = loaded.profile.as_ref();
+        let profile = loaded.profile.as_deref();
         let closed = gate(
             &loaded.organization,
             &loaded.mailbox,

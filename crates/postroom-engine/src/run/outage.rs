@@ -146,7 +146,7 @@ async fn email_owner(
         let open = gate(
             &loaded.organization,
             &loaded.mailbox,
-            loaded.profile.as_ref(),
+            loaded.profile.as_deref(),
             Workload::Outgoing,
             Purpose::Process,
         );

@@ -25,7 +25,7 @@ use postroom_provider::{
     Submission, SubmissionIdentity, SubmissionTrace, SyncCursor, WellKnownFolder,
 };
 use postroom_store::{
-    AlertFilter, Crm, CrmCursor, CycleRecord, Due, EmailWrite, EngineClaim, ErrorKind, FolderState,
+    AlertFilter, Crm, CrmCursor, CycleRecord, CycleStart, Due, EmailWrite, EngineClaim, ErrorKind, FolderState,
     IncidentPattern, KnownQuery, Lease, LedgerCounts, LedgerFilter, MailboxFilter, MailboxOfParty,
     NewOutgoing, OutboxFilter, OutgoingPage, OutgoingReport, Page, PageOutcome, PageRecord,
     RecordedEmail, Result, SecretOwner, Settlement, Store, StoreError, TokenNumbers,
@@ -158,6 +158,8 @@ store! {
     renew_lease(lease: &Lease, now: Timestamp, duration: Duration) -> Lease;
     release_lease(lease: &Lease) -> ();
     record_cycle(lease: &Lease, cycle: &CycleRecord) -> ();
+    begin_cycle(mailbox: MailboxId, workload: Workload, holder: HolderId, now: Timestamp, duration: Duration) -> Option<CycleStart>;
+    finish_cycle(lease: &Lease, cycle: &CycleRecord) -> ();
     folder_state(mailbox: MailboxId, folder: &FolderId) -> FolderState;
     record_page(lease: &Lease, page: &PageRecord, now: Timestamp) -> PageOutcome;
     begin_relisting(lease: &Lease, folder: &FolderId) -> ();

@@ -1,5 +1,7 @@
 //! Organization, profiles, the audit trail.
 
+use std::sync::Arc;
+
 use postroom_core::audit::AuditEntry;
 use postroom_core::{Organization, ProfileId, ServerProfile};
 use postroom_store::{Page, SecretOwner};
@@ -20,6 +22,30 @@ pub(super) fn organization(connection: &Connection) -> Outcome<Organization> {
             let mut organization: Organization = row.json(1)?;
             organization.id = row.id(0)?;
             Ok(organization)
+        },
+    )?
+    .ok_or_else(|| Failure::Corrupt {
+        table: "organization",
+        column: "only_row".to_owned(),
+    })
+}
+
+/// The same, decoded only where it has changed.
+pub(super) fn organization_kept(write: &Write<'_>) -> Outcome<Arc<Organization>> {
+    one(
+        write,
+        "organization",
+        "SELECT id, definition FROM organization WHERE only_row = 1",
+        [],
+        |row| {
+            let id = row.id(0)?;
+            let kept = write.database.decoded.organizations.json(id, row, 1)?;
+            if kept.id == id {
+                return Ok(kept);
+            }
+            let mut organization = Organization::clone(&kept);
+            organization.id = id;
+            Ok(Arc::new(organization))
         },
     )?
     .ok_or_else(|| Failure::Corrupt {
@@ -54,6 +80,20 @@ pub(super) fn profile(connection: &Connection, id: ProfileId) -> Outcome<Option<
         "SELECT definition FROM profiles WHERE id = ?1",
         params![id.bytes()],
         |row| row.json(0),
+    )
+}
+
+/// The same, decoded only where it has changed.
+pub(super) fn profile_kept(
+    write: &Write<'_>,
+    id: ProfileId,
+) -> Outcome<Option<Arc<ServerProfile>>> {
+    one(
+        write,
+        "profiles",
+        "SELECT definition FROM profiles WHERE id = ?1",
+        params![id.bytes()],
+        |row| write.database.decoded.profiles.json(id, row, 0),
     )
 }
 

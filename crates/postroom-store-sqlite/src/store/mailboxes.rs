@@ -180,7 +180,11 @@ fn complete(connection: &Connection, (no, mut mailbox): (i64, Mailbox)) -> Outco
          FROM workloads WHERE mailbox_no = ?1",
         params![no],
         |row| {
-            let workload: Workload = row.word(0)?;
+            let name = row.text(0)?;
+            let workload = Workload::ALL
+                .into_iter()
+                .find(|workload| workload.as_str() == name)
+                .ok_or_else(|| row.corrupt(0))?;
             let mut state = WorkloadState::new(mailbox.workload(workload).method);
             state.test_status = mailbox.workload(workload).test_status;
             state.enabled = row.get(1)?;
@@ -214,6 +218,24 @@ pub(super) fn get(connection: &Connection, id: MailboxId) -> Outcome<Option<Mail
     )?
     .map(|row| complete(connection, row))
     .transpose()
+}
+
+/// The number of a mailbox's row, and the mailbox, decoded only where it has changed.
+pub(super) fn get_kept(write: &Write<'_>, id: MailboxId) -> Outcome<(i64, Mailbox)> {
+    let (no, mailbox) = one(
+        write,
+        "mailboxes",
+        "SELECT no, revision, definition FROM mailboxes WHERE id = ?1",
+        params![id.bytes()],
+        |row| {
+            let kept = write.database.decoded.mailboxes.json(id, row, 2)?;
+            let mut mailbox = Mailbox::clone(&kept);
+            mailbox.revision = row.unsigned(1)?;
+            Ok((row.get(0)?, mailbox))
+        },
+    )?
+    .ok_or_else(|| Failure::not_found("mailbox"))?;
+    Ok((no, complete(write, (no, mailbox))?))
 }
 
 pub(super) fn by_address(

@@ -25,10 +25,10 @@ use postroom_core::{
     PartyId, ProfileId, RawMessage, RecordId, Secret, ServerProfile, Timestamp, Workload,
 };
 use postroom_store::{
-    AlertFilter, CrmCursor, CycleRecord, Due, EngineClaim, FolderState, IncidentPattern,
-    KnownQuery, Lease, LedgerCounts, LedgerFilter, MailboxFilter, MailboxOfParty, NewOutgoing,
-    OutboxFilter, Page, PageOutcome, PageRecord, Result, SecretOwner, Settlement, Store,
-    TokenNumbers,
+    AlertFilter, CrmCursor, CycleRecord, CycleStart, Due, EngineClaim, FolderState,
+    IncidentPattern, KnownQuery, Lease, LedgerCounts, LedgerFilter, MailboxFilter, MailboxOfParty,
+    NewOutgoing, OutboxFilter, Page, PageOutcome, PageRecord, Result, SecretOwner, Settlement,
+    Store, TokenNumbers,
 };
 
 use crate::database::Handle;
@@ -247,6 +247,31 @@ impl Store for SqliteStore {
         self.handle
             .write("schedule.record_cycle", move |db| {
                 schedule::record_cycle(db, &lease, &cycle)
+            })
+            .await
+    }
+
+    async fn begin_cycle(
+        &self,
+        mailbox: MailboxId,
+        workload: Workload,
+        holder: HolderId,
+        now: Timestamp,
+        duration: Duration,
+    ) -> Result<Option<CycleStart>> {
+        self.handle
+            .write("cycle.begin", move |db| {
+                schedule::begin_cycle(db, mailbox, workload, holder, now, duration)
+            })
+            .await
+    }
+
+    async fn finish_cycle(&self, lease: &Lease, cycle: &CycleRecord) -> Result<()> {
+        let lease = lease.clone();
+        let cycle = cycle.clone();
+        self.handle
+            .write("cycle.finish", move |db| {
+                schedule::finish_cycle(db, &lease, &cycle)
             })
             .await
     }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use postroom_core::{HolderId, MailboxId, Timestamp, Workload, planted};
-use postroom_store::{CycleRecord, Due, Lease};
+use postroom_store::{CycleRecord, CycleStart, Due, Lease};
 use rusqlite::{Connection, params};
 
-use super::mailboxes;
+use super::{config, incoming, mailboxes};
 use crate::database::Write;
 use crate::failure::{Failure, Outcome};
 use crate::sql::{Id, all, change, int, json, one};
@@ -76,6 +76,39 @@ pub(super) fn set_due(
         ],
     )?;
     Ok(())
+}
+
+/// Takes the lease and reads what a cycle needs, in one transaction.
+pub(super) fn begin_cycle(
+    write: &Write<'_>,
+    mailbox: MailboxId,
+    workload: Workload,
+    holder: HolderId,
+    now: Timestamp,
+    duration: Duration,
+) -> Outcome<Option<CycleStart>> {
+    let Some(lease) = acquire(write, mailbox, workload, holder, now, duration)? else {
+        return Ok(None);
+    };
+    let organization = config::organization_kept(write)?;
+    let (no, mailbox) = mailboxes::get_kept(write, mailbox)?;
+    let profile = match mailbox.profile {
+        Some(id) => config::profile_kept(write, id)?,
+        None => None,
+    };
+    let mut start = CycleStart::new(lease, organization, mailbox, profile);
+    start.pending = false;
+    if workload == Workload::Incoming {
+        start.folders = incoming::folder_states(write, no)?;
+        start.pending = incoming::any_pending(write, no, now)?;
+    }
+    Ok(Some(start))
+}
+
+/// Records what a cycle leaves and gives its lease back.
+pub(super) fn finish_cycle(write: &Write<'_>, lease: &Lease, cycle: &CycleRecord) -> Outcome<()> {
+    record_cycle(write, lease, cycle)?;
+    release(write, lease)
 }
 
 /// The lease as its row has it: holder, fence, end.

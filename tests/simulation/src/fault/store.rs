@@ -17,7 +17,7 @@ use postroom_core::{
 };
 use postroom_provider::{FolderId, RemoteId};
 use postroom_store::{
-    AlertFilter, CrmCursor, CycleRecord, Due, EngineClaim, ErrorKind, FolderState, IncidentPattern,
+    AlertFilter, CrmCursor, CycleRecord, CycleStart, Due, EngineClaim, ErrorKind, FolderState, IncidentPattern,
     KnownQuery, Lease, LedgerCounts, LedgerFilter, MailboxFilter, MailboxOfParty, NewOutgoing,
     OutboxFilter, Page, PageOutcome, PageRecord, Result, SecretOwner, Settlement, Store,
     StoreError, TokenNumbers,
@@ -165,6 +165,8 @@ store! {
     renew_lease(lease: &Lease, now: Timestamp, duration: Duration) -> Lease [lease.mailbox];
     release_lease(lease: &Lease) -> () [lease.mailbox];
     record_cycle(lease: &Lease, cycle: &CycleRecord) -> () [lease.mailbox];
+    begin_cycle(mailbox: MailboxId, workload: Workload, holder: HolderId, now: Timestamp, duration: Duration) -> Option<CycleStart> [mailbox];
+    finish_cycle(lease: &Lease, cycle: &CycleRecord) -> () [lease.mailbox];
     folder_state(mailbox: MailboxId, folder: &FolderId) -> FolderState [mailbox];
     record_page(lease: &Lease, page: &PageRecord, now: Timestamp) -> PageOutcome [lease.mailbox];
     begin_relisting(lease: &Lease, folder: &FolderId) -> () [lease.mailbox];

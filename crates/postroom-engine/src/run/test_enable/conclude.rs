@@ -35,7 +35,7 @@ pub(super) async fn conclude(
     }
     let about = About {
         mailbox: Some(&loaded.mailbox),
-        profile: loaded.profile.as_ref(),
+        profile: loaded.profile.as_deref(),
         workload: Some(workload),
         record: None,
     };

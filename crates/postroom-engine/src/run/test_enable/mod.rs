@@ -99,7 +99,7 @@ fn gated(loaded: &Loaded, workload: Workload) -> Result<(), Code> {
     gate(
         &loaded.organization,
         &loaded.mailbox,
-        loaded.profile.as_ref(),
+        loaded.profile.as_deref(),
         workload,
         Purpose::Test,
     )

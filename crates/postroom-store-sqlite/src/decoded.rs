@@ -1,0 +1,51 @@
+//! Settings that were read before: every cycle needs them, and they hardly ever change.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use postroom_core::{Mailbox, MailboxId, Organization, OrganizationId, ProfileId, ServerProfile};
+use serde::de::DeserializeOwned;
+
+use crate::failure::Outcome;
+use crate::sql::Row;
+
+/// So many of a kind are kept.
+const KEPT_MAX: usize = 4096;
+
+/// What is kept of one open file.
+#[derive(Debug, Default)]
+pub(crate) struct Decoded {
+    pub(crate) organizations: Kept<OrganizationId, Organization>,
+    pub(crate) profiles: Kept<ProfileId, ServerProfile>,
+    pub(crate) mailboxes: Kept<MailboxId, Mailbox>,
+}
+
+/// Values under their ids, each with the text that it was decoded from: another text is decoded
+/// anew, whoever wrote it.
+#[derive(Debug)]
+pub(crate) struct Kept<K, V>(Mutex<BTreeMap<K, (String, Arc<V>)>>);
+
+impl<K, V> Default for Kept<K, V> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Ord, V: DeserializeOwned> Kept<K, V> {
+    /// The value of a JSON column.
+    pub(crate) fn json(&self, key: K, row: &Row<'_>, column: usize) -> Outcome<Arc<V>> {
+        let text = row.text(column)?;
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, value)) = kept.get(&key)
+            && known == text
+        {
+            return Ok(Arc::clone(value));
+        }
+        let value = Arc::new(row.json(column)?);
+        if kept.len() >= KEPT_MAX {
+            kept.clear();
+        }
+        kept.insert(key, (text.to_owned(), Arc::clone(&value)));
+        Ok(value)
+    }
+}
