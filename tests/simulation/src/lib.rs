@@ -24,9 +24,25 @@
     reason = "test code: a simulation that is broken itself may end with a panic; nobody depends on it"
 )]
 
+pub mod action;
 pub mod clock;
+pub mod drive;
+pub mod establish;
 pub mod fault;
+pub mod generate;
 pub mod history;
+pub mod log;
+#[cfg(postroom_museum)]
+pub mod museum;
+pub mod office;
 pub mod oracle;
+pub mod people;
+pub mod post;
 pub mod randomness;
+pub mod report;
+pub mod run_many;
+pub mod servers;
+pub mod setup;
+pub mod storage;
 pub mod trace;
+pub mod world;
