@@ -71,13 +71,14 @@ impl FromStr for EmailAddress {
         if local.is_empty() || domain.is_empty() {
             return Err(AddressError::EmptyPart);
         }
-        if text
-            .chars()
-            .any(|c| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>' | ',' | ';'))
-            && !(local.starts_with('"')
-                && local.ends_with('"')
-                && !domain.contains(char::is_whitespace))
-        {
+        // Between angle brackets in a header a parenthesis begins a comment, and a quote a text: one
+        // that is not closed would swallow whoever stands behind it.
+        let special = |c: char| {
+            c.is_control()
+                || c.is_whitespace()
+                || matches!(c, '<' | '>' | '(' | ')' | ',' | ';' | '"')
+        };
+        if domain.contains(special) || (local.contains(special) && !is_quoted(local)) {
             return Err(AddressError::ForbiddenCharacter);
         }
         if text.chars().any(char::is_control) {
@@ -88,6 +89,27 @@ impl FromStr for EmailAddress {
             at,
         })
     }
+}
+
+/// Whether the text is one quoted string (RFC 5322 section 3.2.4): no quote inside but after a
+/// backslash.
+fn is_quoted(text: &str) -> bool {
+    let Some(inside) = text
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+    else {
+        return false;
+    };
+    let mut escaped = false;
+    for c in inside.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => return false,
+            _ => {}
+        }
+    }
+    !escaped
 }
 
 impl TryFrom<String> for EmailAddress {
@@ -200,9 +222,9 @@ pub enum AddressError {
     /// Nothing stands before or after the `@`.
     #[error("an email address needs a name before the @ and a domain after it")]
     EmptyPart,
-    /// A space, control character, bracket, comma or semicolon outside quotes.
+    /// A space, control character, bracket, quote, comma or semicolon outside quotes.
     #[error(
-        "an email address cannot hold spaces, control characters, brackets, commas or semicolons"
+        "an email address cannot hold spaces, control characters, brackets, quotes, commas or semicolons"
     )]
     ForbiddenCharacter,
     /// Longer than [`ADDRESS_BYTES_MAX`].
@@ -220,6 +242,7 @@ mod tests {
             "a@b",
             "Ada.Lovelace+x@example.org",
             "\"odd name\"@example.org",
+            "\"odd \\\" (name)\"@example.org",
             "jörg@müller.example",
             " a@b ",
         ] {
@@ -234,6 +257,12 @@ mod tests {
             ("a@b,c@d", AddressError::ForbiddenCharacter),
             ("a\r\nX: y@b", AddressError::ForbiddenCharacter),
             ("\"a\nb\"@c", AddressError::ForbiddenCharacter),
+            ("a@(b", AddressError::ForbiddenCharacter),
+            ("(a@b", AddressError::ForbiddenCharacter),
+            ("a\"b@c", AddressError::ForbiddenCharacter),
+            ("\"a\"b\"@c", AddressError::ForbiddenCharacter),
+            ("\"a\\\"@c", AddressError::ForbiddenCharacter),
+            ("\"@c", AddressError::ForbiddenCharacter),
         ] {
             assert_eq!(bad.parse::<EmailAddress>(), Err(why), "{bad:?}");
         }

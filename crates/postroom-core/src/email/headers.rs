@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::address::{EmailAddress, NamedAddress};
 use crate::time::Timestamp;
 
-/// Longest message identifier that is kept, in bytes; a longer one is cut. RFC 5322 section 2.1.1
-/// limits a line to 998.
-pub const MESSAGE_ID_BYTES_MAX: usize = 998;
+/// Longest message identifier that is kept, in bytes; a longer one is cut. It must fit into a line of
+/// 998 characters beside the name of its field (RFC 5322 section 2.1.1).
+pub const MESSAGE_ID_BYTES_MAX: usize = 980;
 
 /// A message identifier without its angle brackets. Source: RFC 5322 section 3.6.4.
 ///
@@ -33,6 +33,11 @@ impl MessageId {
     }
 }
 
+/// Whether a character at an end of an identifier is no part of it.
+fn is_wrapping(bracket: char) -> impl Fn(char) -> bool {
+    move |c| c == bracket || c.is_whitespace()
+}
+
 /// The text holds no identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a message identifier cannot be empty or hold control characters")]
@@ -43,9 +48,15 @@ impl FromStr for MessageId {
     type Err = MessageIdError;
 
     fn from_str(text: &str) -> Result<Self, MessageIdError> {
-        let text = text.trim();
-        let text = text.strip_prefix('<').unwrap_or(text);
-        let text = text.strip_suffix('>').unwrap_or(text).trim();
+        // What is stored is read again by these rules: however often, it must stay what it is. So all
+        // brackets around it go, and what is left after the cut begins and ends with neither a
+        // bracket nor a blank.
+        let bare = |text: &'_ str| {
+            let start = text.len() - text.trim_start_matches(is_wrapping('<')).len();
+            let end = text.trim_end_matches(is_wrapping('>')).len();
+            start..end.max(start)
+        };
+        let text = text.get(bare(text)).unwrap_or_default();
         if text.is_empty() || text.chars().any(char::is_control) {
             return Err(MessageIdError);
         }
@@ -53,7 +64,11 @@ impl FromStr for MessageId {
         while !text.is_char_boundary(end) {
             end -= 1;
         }
-        Ok(Self(text.get(..end).unwrap_or_default().to_owned()))
+        let text = text.get(..end).unwrap_or_default();
+        match text.get(bare(text)).unwrap_or_default() {
+            "" => Err(MessageIdError),
+            text => Ok(Self(text.to_owned())),
+        }
     }
 }
 
@@ -226,5 +241,23 @@ impl EmailHeaders {
         all.sort();
         all.dedup();
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identifier_read_again_is_the_same() {
+        let long = format!("{}\u{3000} tail", "x".repeat(MESSAGE_ID_BYTES_MAX - 3));
+        for text in ["<a@b>", "<<a@b>>", "< <a@b> >", "a>b<c", ">a<", &long] {
+            let id: MessageId = text.parse().unwrap();
+            assert_eq!(id.as_str().parse().as_ref(), Ok(&id), "{text}");
+            assert_eq!(id.to_string().parse().as_ref(), Ok(&id), "{text}");
+        }
+        assert_eq!("<<a@b>>".parse::<MessageId>().unwrap().as_str(), "a@b");
+        assert!("<<>>".parse::<MessageId>().is_err());
+        assert!(">".repeat(2000).parse::<MessageId>().is_err());
     }
 }
