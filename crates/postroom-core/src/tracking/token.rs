@@ -180,7 +180,7 @@ pub fn find_in_subject(subject: &str, settings: &TokenSettings) -> Vec<TrackingT
         }
         found.len() < TOKENS_MAX * 2
     });
-    let expected = settings.prefix.chars().count()
+    let expected = settings.prefix.chars().flat_map(char::to_uppercase).count()
         + usize::from(settings.user_digits)
         + usize::from(settings.counter_digits);
     found.sort_by_key(|token| token.as_str().chars().count() != expected);
@@ -239,7 +239,15 @@ fn scan(
                 }
             }
             if let Some((_, length)) = readings.first() {
-                next = from + digits_at + length;
+                // With white space inside it may be a word before another token: then that one is
+                // read as well.
+                let end = digits_at + length;
+                let gapped = rest
+                    .get(..end)
+                    .is_some_and(|token| token.contains(char::is_whitespace));
+                if !gapped {
+                    next = from + end;
+                }
                 break;
             }
         }
@@ -249,14 +257,19 @@ fn scan(
 
 /// Where the prefix ends in `text`, if `text` begins with it.
 fn match_prefix(text: &str, prefix: &str) -> Option<usize> {
-    let mut wanted = prefix.chars().filter(|c| !c.is_whitespace()).peekable();
+    // In upper case, as tokens are written and kept: `ß` becomes two letters there.
+    let mut wanted = prefix
+        .chars()
+        .filter(|c| !c.is_whitespace())
+        .flat_map(char::to_uppercase)
+        .peekable();
     wanted.peek()?;
     let mut gap = 0;
     let mut first = true;
     for (at, c) in text.char_indices() {
-        let Some(want) = wanted.peek() else {
+        if wanted.peek().is_none() {
             return Some(at);
-        };
+        }
         if c.is_whitespace() && !first {
             gap += 1;
             if gap > GAP_MAX {
@@ -264,12 +277,11 @@ fn match_prefix(text: &str, prefix: &str) -> Option<usize> {
             }
             continue;
         }
-        if c != *want && !c.to_lowercase().eq(want.to_lowercase()) {
+        if !c.to_uppercase().all(|upper| wanted.next() == Some(upper)) {
             return None;
         }
         gap = 0;
         first = false;
-        wanted.next();
     }
     wanted.peek().is_none().then_some(text.len())
 }
@@ -317,6 +329,42 @@ fn plausible(mut readings: Vec<(String, usize)>) -> Vec<(String, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_before_a_token_makes_no_other_token_of_it() {
+        let settings = TokenSettings {
+            former_prefixes: vec!["XCRM:".to_owned()],
+            ..TokenSettings::default()
+        };
+        let found = |subject| {
+            let found = find_in_subject(subject, &settings);
+            found.into_iter().map(String::from).collect::<Vec<_>>()
+        };
+        assert_eq!(found("Plan X CRM:001042"), ["CRM:001042", "XCRM:001042"]);
+        assert_eq!(found("Plan XCRM:001042"), ["XCRM:001042"]);
+        assert_eq!(strip_tokens("Plan X CRM:001042", &settings), "Plan ");
+    }
+
+    #[test]
+    fn a_prefix_that_is_longer_in_upper_case_is_found_again() {
+        for prefix in ["Gr\u{f6}\u{df}e#", "\u{130}:", "\u{fb03}", "\u{149}x"] {
+            let settings = TokenSettings {
+                prefix: prefix.to_owned(),
+                ..TokenSettings::default()
+            };
+            assert!(settings.validate().is_ok());
+            let token = TrackingToken::compose(&settings, 1, 42);
+            let subject = append_to_subject("Offer", &token, &settings);
+            assert_eq!(
+                find_in_subject(&subject, &settings),
+                [token.clone()],
+                "{subject}"
+            );
+            let typed = format!("Re: {prefix}001042");
+            assert_eq!(find_in_subject(&typed, &settings), [token], "{typed}");
+            assert_eq!(strip_tokens(&subject, &settings).trim(), "Offer");
+        }
+    }
 
     fn tokens(subject: &str) -> Vec<String> {
         find_in_subject(subject, &TokenSettings::default())
