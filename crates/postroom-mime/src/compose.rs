@@ -22,6 +22,18 @@ use crate::error::MimeError;
 /// Bytes that make one line of base64: 76 characters.
 const LINE_BYTES: usize = 57;
 
+/// Longest name of a file that is written, in characters; readers keep no more of it.
+const NAME_LENGTH_MAX: usize = 255;
+
+/// Longest ending of a name that is kept, in characters.
+const ENDING_LENGTH_MAX: usize = 16;
+
+/// Bytes of a conversation index that fit into one line of 998 characters (RFC 5322 section 2.1.1).
+const THREAD_INDEX_BYTES_MAX: usize = ConversationIndex::ROOT_BYTES + 5 * 140;
+
+/// Bytes of text in one encoded word of Base64: 60 characters, and 12 around them.
+const ENCODED_TEXT_BYTES: usize = 45;
+
 /// Fields that are made from the email itself and cannot be given beside it.
 const RESERVED: &[&str] = &[
     "from",
@@ -197,7 +209,7 @@ fn write_headers(email: &OutgoingEmail, head: &mut Vec<u8>) -> Result<(), MimeEr
             put_header(head, name, &addresses(list));
         }
     }
-    put_header(head, "Subject", &Text::new(clean(&email.subject)));
+    put_text(head, "Subject", &clean(&email.subject));
     put_header(
         head,
         "Message-ID",
@@ -212,8 +224,11 @@ fn write_headers(email: &OutgoingEmail, head: &mut Vec<u8>) -> Result<(), MimeEr
         }
     }
     if let Some(index) = &email.conversation_index {
-        // One word: folding would break it for old readers.
-        put_line(head, "Thread-Index", &STANDARD.encode(index.as_bytes()));
+        // One word: folding would break it for old readers. What is too long for a line goes without
+        // its last replies.
+        let bytes = index.as_bytes();
+        let bytes = bytes.get(..THREAD_INDEX_BYTES_MAX).unwrap_or(bytes);
+        put_line(head, "Thread-Index", &STANDARD.encode(bytes));
     }
     let importance = match email.importance {
         Importance::High => Some("high"),
@@ -245,7 +260,7 @@ fn write_headers(email: &OutgoingEmail, head: &mut Vec<u8>) -> Result<(), MimeEr
                 "the value of a further header field has control characters",
             ));
         }
-        put_header(head, name, &Text::new(value.as_str()));
+        put_text(head, name, value);
     }
     put_line(head, "MIME-Version", "1.0");
     Ok(())
@@ -255,6 +270,26 @@ fn put_header(head: &mut Vec<u8>, name: &str, value: &impl Header) {
     head.extend_from_slice(name.as_bytes());
     head.extend_from_slice(b": ");
     value.write_header(head, name.len() + 2);
+}
+
+/// Unstructured text. What looks like an encoded word is encoded itself, or readers would decode what
+/// nobody encoded (RFC 2047 section 7).
+fn put_text(head: &mut Vec<u8>, name: &str, value: &str) {
+    if !value.contains("=?") {
+        return put_header(head, name, &Text::new(value));
+    }
+    head.extend_from_slice(name.as_bytes());
+    head.push(b':');
+    let mut word = String::new();
+    let mut rest = value.chars().peekable();
+    while let Some(c) = rest.next() {
+        word.push(c);
+        // A word has at most 75 characters (section 2), and holds whole characters (section 5).
+        if word.len() > ENCODED_TEXT_BYTES - 4 || rest.peek().is_none() {
+            let word = STANDARD.encode(std::mem::take(&mut word));
+            head.extend_from_slice(format!(" =?utf-8?B?{word}?=\r\n").as_bytes());
+        }
+    }
 }
 
 fn put_line(head: &mut Vec<u8>, name: &str, value: &str) {
@@ -415,8 +450,27 @@ impl Part<'_> {
     }
 }
 
+/// A name of bounded length with its ending, by which programs open it.
+fn bounded_name(name: String) -> String {
+    let count = name.chars().count();
+    if count <= NAME_LENGTH_MAX {
+        return name;
+    }
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    let ending_length = ending.chars().count();
+    if ending_length == 0 || ending_length > ENDING_LENGTH_MAX {
+        return name.chars().take(NAME_LENGTH_MAX).collect();
+    }
+    let stem = NAME_LENGTH_MAX - ending_length - 1;
+    name.chars()
+        .take(stem)
+        .chain(['.'])
+        .chain(ending.chars())
+        .collect()
+}
+
 fn file_head(file: &OutgoingAttachment) -> Vec<u8> {
-    let name = clean(&file.name);
+    let name = bounded_name(clean(&file.name));
     let media_type = file.content_type.trim().to_ascii_lowercase();
     let token = |text: &str| {
         !text.is_empty()

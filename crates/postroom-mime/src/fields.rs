@@ -133,9 +133,18 @@ fn outside_words_from_windows_1252(line: &[u8]) -> Vec<u8> {
 /// Takes the question mark out of encoded words that never end, where there are many: each would be
 /// read to the end of the field, in vain.
 fn defuse(line: &mut [u8]) {
-    let broken: Vec<_> = memchr::memmem::find_iter(line, b"=?")
-        .filter(|at| encoded_word_end(line, *at).is_none())
-        .collect();
+    let mut broken = Vec::new();
+    let mut from = 0;
+    for at in memchr::memmem::find_iter(line, b"=?") {
+        // The padding of base64 and the end of its word look like a beginning, too.
+        if at < from {
+            continue;
+        }
+        match encoded_word_end(line, at) {
+            Some(end) => from = end,
+            None => broken.push(at),
+        }
+    }
     if broken.len() <= BROKEN_WORDS_MAX {
         return;
     }
@@ -211,6 +220,12 @@ mod tests {
     #[test]
     fn a_value_cut_inside_a_character_stays_utf8() {
         assert_eq!(text("aé".as_bytes(), 2), "a");
+    }
+
+    #[test]
+    fn many_padded_words_are_all_decoded() {
+        let value = b"=?utf-8?B?w6Q=?= ".repeat(1000);
+        assert_eq!(text(&value, 64 * 1024), "\u{e4}".repeat(1000));
     }
 
     #[test]

@@ -217,3 +217,54 @@ proptest! {
         prop_assert_eq!(read, content);
     }
 }
+
+#[test]
+fn a_subject_that_looks_encoded_arrives_as_it_was_written() {
+    for subject in [
+        "=?utf-8?q?a?=",
+        "how to write =?utf-8?B?w6Q=?= in a subject, at some length, so that it takes several words \u{e4}\u{1f600}",
+        "=?",
+    ] {
+        let mut email = email();
+        email.subject = subject.to_owned();
+        email.extra_headers = vec![("X-Note".to_owned(), subject.to_owned())];
+        let bytes = compose(&email).unwrap();
+        assert_eq!(crate::parse_headers(&bytes).headers.subject, subject);
+        for line in bytes.split(|byte| *byte == b'\n') {
+            assert!(line.len() <= 78, "{}", String::from_utf8_lossy(line));
+        }
+    }
+}
+
+#[test]
+fn no_line_is_too_long_for_the_wire() {
+    let mut email = email();
+    email.conversation_index = ConversationIndex::from_bytes(vec![7; ConversationIndex::BYTES_MAX]);
+    let own: MessageId = "i".repeat(2000).parse().unwrap();
+    email.references = vec![own.clone(), own.clone()];
+    email.in_reply_to = vec![own.clone()];
+    email.message_id = own;
+    let bytes = compose(&email).unwrap();
+    for line in bytes.split(|byte| *byte == b'\n') {
+        assert!(line.len() <= 999, "{} bytes", line.len());
+    }
+    let read = crate::parse_headers(&bytes)
+        .headers
+        .conversation_index
+        .unwrap();
+    assert_eq!(read.root(), &[7; ConversationIndex::ROOT_BYTES]);
+}
+
+#[test]
+fn the_longest_name_of_a_file_spoils_nothing_but_itself() {
+    let name = format!("{}.pdf", "\u{fc} ".repeat(50_000));
+    let mut email = email();
+    let content = RawMessage::from_bytes(b"content".to_vec());
+    email.attachments = vec![OutgoingAttachment::new(name, "application/pdf", content)];
+    let raw = RawMessage::from_bytes(compose(&email).unwrap());
+    let limits = ParseLimits::default();
+    let file = parse(&raw, &limits).unwrap().attachments.remove(0);
+    assert!(file.name.ends_with(".pdf") && file.name.chars().count() == 255);
+    let content = attachment_content(&raw, file.part, &limits, 100).unwrap();
+    assert_eq!(content, b"content");
+}
