@@ -40,13 +40,14 @@ fn main() -> anyhow::Result<()> {
             .is_some_and(|word| word == "tls");
         return setup::serve(plan, tls);
     }
-    let given = |wanted: &str| arguments.iter().any(|argument| argument == wanted);
-    let quick = given("--quick");
+    let quick = arguments.iter().any(|argument| argument == "--quick");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
-    runtime.block_on(async {
+    // As a task, as the scheduler runs a cycle.
+    let all = runtime.spawn(async move {
+        let given = |wanted: &str| arguments.iter().any(|argument| argument == wanted);
         let (count, rounds) = if quick { (1_000, 1) } else { (10_000, 3) };
         if !given("--plain") {
             many(count, rounds, true).await?;
@@ -55,7 +56,8 @@ fn main() -> anyhow::Result<()> {
             many(count, rounds, false).await?;
         }
         one_large(if quick { 20 } else { 150 }).await
-    })
+    });
+    runtime.block_on(all)?
 }
 
 /// Many messages of ordinary sizes.
