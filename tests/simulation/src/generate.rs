@@ -23,6 +23,21 @@ pub enum Size {
     Medium,
     /// Eight to fifteen mailboxes, four days.
     Large,
+    /// By seed: of a hundred 90 small ones, 9 medium ones and a large one.
+    Mixed,
+}
+
+impl Size {
+    /// The size of a seed's scenario.
+    #[must_use]
+    pub const fn of(self, seed: u64) -> Self {
+        match self {
+            Self::Mixed if seed % 100 == 50 => Self::Large,
+            Self::Mixed if seed % 10 == 0 => Self::Medium,
+            Self::Mixed => Self::Small,
+            Self::Small | Self::Medium | Self::Large => self,
+        }
+    }
 }
 
 /// What scenarios are like.
@@ -55,12 +70,13 @@ const HOUR: u64 = 60 * MINUTE;
 /// The scenario of a seed. Pure: the same again for the same arguments.
 #[must_use]
 pub fn generate(seed: u64, params: Params) -> Scenario {
+    let size = params.size.of(seed);
     let mut draw = Draw::new(seed, 0);
-    let setup = setup(&mut draw, params.size);
-    let hours = match params.size {
+    let setup = setup(&mut draw, size);
+    let hours = match size {
         Size::Small => draw.between(6, 24),
         Size::Medium => draw.between(24, 48),
-        Size::Large => draw.between(48, 96),
+        Size::Large | Size::Mixed => draw.between(48, 96),
     };
     let end = hours * HOUR;
     let mut plot = Plot {
@@ -74,7 +90,7 @@ pub fn generate(seed: u64, params: Params) -> Scenario {
         knobs: Knobs::default(),
     };
     plot.knobs = Knobs::draw(&mut plot.draw);
-    plot.traffic(params.size);
+    plot.traffic(size);
     plot.clients();
     plot.offices();
     plot.process();
@@ -99,7 +115,7 @@ fn setup(draw: &mut Draw, size: Size) -> Setup {
     let (mailboxes, profiles) = match size {
         Size::Small => (draw.between(1, 3), draw.weighted(&[3, 1]) as u64 + 1),
         Size::Medium => (draw.between(3, 6), draw.between(1, 2)),
-        Size::Large => (draw.between(8, 15), draw.between(2, 3)),
+        Size::Large | Size::Mixed => (draw.between(8, 15), draw.between(2, 3)),
     };
     let systems = if profiles > 1 && draw.chance(500) { 2 } else { 1 };
     let profiles: Vec<ProfileSetup> = (0..profiles)
@@ -227,7 +243,7 @@ impl Plot<'_> {
         let each = match size {
             Size::Small => self.draw.between(4, 14),
             Size::Medium => self.draw.between(10, 40),
-            Size::Large => self.draw.between(15, 60),
+            Size::Large | Size::Mixed => self.draw.between(15, 60),
         };
         let mut left = each * mailboxes;
         while left > 0 {

@@ -26,8 +26,11 @@
 
 pub mod action;
 pub mod clock;
+pub mod crash_points;
+pub mod crash_scenarios;
 pub mod drive;
 pub mod establish;
+pub mod failures;
 pub mod fault;
 pub mod generate;
 pub mod history;
@@ -43,6 +46,9 @@ pub mod report;
 pub mod run_many;
 pub mod servers;
 pub mod setup;
+pub mod shrink;
+pub mod simplify;
+pub mod speed;
 pub mod storage;
 pub mod trace;
 pub mod world;

@@ -11,10 +11,14 @@ use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 use postroom_sim::action::Scenario;
+use postroom_sim::crash_points::{Point, Route, repeat, tour};
 use postroom_sim::drive::{Options, run};
+use postroom_sim::failures;
 use postroom_sim::generate::{Params, Size, generate};
 use postroom_sim::report::Outcome;
 use postroom_sim::run_many::{Seeds, run_many};
+use postroom_sim::setup::Protocol;
+use postroom_sim::speed::measure;
 use postroom_sim::trace::Keep;
 
 /// Runs the engine in a deterministic simulation and checks its promises.
@@ -69,13 +73,45 @@ struct Arguments {
     /// Runs all seeds for each defect and counts in how many it is noticed.
     #[arg(long)]
     count: bool,
+    /// Lets small scenarios crash and fail at each of their calls in turn.
+    #[arg(long, conflicts_with_all = ["seed", "seeds", "scenario", "museum"])]
+    crash_points: bool,
+    /// Of the crash points only one of every so many.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    every: usize,
+    /// Repeats one crash point.
+    #[arg(long, value_name = "SCENARIO:NUMBER:KIND", conflicts_with_all = ["seed", "seeds", "scenario", "museum"])]
+    crash_point: Option<Point>,
+    /// Measures how fast simulated time goes by, with nothing that goes wrong.
+    #[arg(long, conflicts_with_all = ["seed", "seeds", "scenario", "museum"])]
+    speed: bool,
+    /// Mailboxes of the measured run.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    mailboxes: usize,
+    /// Hours of the measured run.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    hours: u32,
+    /// The measured runs must reach so many mailbox-hours a second.
+    #[arg(long, value_name = "N")]
+    at_least: Option<f64>,
+    /// At most so many runs to make a failing scenario small; 0 leaves it as it is.
+    #[arg(long, value_name = "N", default_value_t = 400)]
+    shrink: u32,
+    /// Where failing scenarios are kept.
+    #[arg(long, value_name = "FOLDER", default_value = "target/sim-failures")]
+    keep: PathBuf,
 }
+
+/// At most so many failing seeds of many are made small.
+const SHRUNK_MAX: usize = 3;
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Profile {
     Small,
     Medium,
     Large,
+    /// Of a hundred seeds 90 small ones, 9 medium ones and a large one.
+    Mixed,
 }
 
 impl From<Profile> for Size {
@@ -84,6 +120,7 @@ impl From<Profile> for Size {
             Profile::Small => Self::Small,
             Profile::Medium => Self::Medium,
             Profile::Large => Self::Large,
+            Profile::Mixed => Self::Mixed,
         }
     }
 }
@@ -98,13 +135,31 @@ fn main() -> ExitCode {
     if arguments.museum {
         return museum(&arguments, params);
     }
+    if arguments.crash_points {
+        return crash_points(&arguments);
+    }
+    if arguments.speed {
+        return speed(&arguments);
+    }
     let began = Instant::now();
     let mut options = Options::default();
     options.unchecked = arguments.unchecked;
     let totals = if let Some(seeds) = arguments.seeds {
-        run_many(seeds, params, &options, arguments.jobs, |outcome| {
+        let (mut failing, mut done) = (Vec::new(), 0_u64);
+        let totals = run_many(seeds, params, &options, arguments.jobs, |outcome| {
             tell(&arguments, outcome);
-        })
+            if !outcome.violations.is_empty() && failing.len() < SHRUNK_MAX {
+                failing.push(outcome.seed);
+            }
+            done += 1;
+            if done.is_multiple_of(1000) {
+                eprintln!("{done} seeds, {:.0} s", began.elapsed().as_secs_f64());
+            }
+        });
+        for seed in failing {
+            make_small(&arguments, &generate(seed, params), &format!("seed-{seed}"));
+        }
+        totals
     } else {
         let scenario = match scenario(&arguments, params) {
             Ok(scenario) => scenario,
@@ -122,11 +177,24 @@ fn main() -> ExitCode {
             (false, true) => Keep::Lines,
             (false, false) => Keep::Nothing,
         };
-        let outcome = run(&scenario, &options);
+        let outcome = match &arguments.crash_point {
+            None => run(&scenario, &options),
+            Some(point) => match repeat(point, options) {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    eprintln!("{error}");
+                    return ExitCode::from(2);
+                }
+            },
+        };
         for line in &outcome.trace {
             print!("{line}");
         }
         tell(&arguments, &outcome);
+        if !outcome.violations.is_empty() && arguments.crash_point.is_none() {
+            let name = format!("seed-{}", outcome.seed);
+            make_small(&arguments, &scenario, &name);
+        }
         if !arguments.json {
             println!("trace {:032x} ({} lines)", outcome.hash, outcome.lines);
         }
@@ -141,6 +209,65 @@ fn main() -> ExitCode {
     if totals.violations == 0 {
         ExitCode::SUCCESS
     } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Makes a failing scenario small, keeps it and says how to run it.
+fn make_small(arguments: &Arguments, scenario: &Scenario, name: &str) {
+    if arguments.shrink == 0 || arguments.unchecked || arguments.scenario.is_some() {
+        return;
+    }
+    match failures::keep(scenario, name, &arguments.keep, arguments.shrink) {
+        Ok(Some((file, shrunk))) => print!("{}", failures::text(scenario, &file, &shrunk)),
+        Ok(None) => {}
+        Err(error) => eprintln!("{}: {error}", arguments.keep.display()),
+    }
+}
+
+fn crash_points(arguments: &Arguments) -> ExitCode {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let route = Route {
+        only: &arguments.only,
+        every: arguments.every,
+        jobs: arguments.jobs.unwrap_or(cores),
+    };
+    let began = Instant::now();
+    let tour = tour(route, |small, point, outcome| {
+        match point {
+            Some(point) => println!("{point} is violated:"),
+            None => println!("{} is violated with nothing that goes wrong:", small.name),
+        }
+        for violation in &outcome.violations {
+            println!("  {violation}");
+        }
+        if let Some(point) = point {
+            println!(
+                "  again: cargo run --profile sim -p postroom-sim -- --crash-point {point} --trace"
+            );
+        }
+    });
+    print!("{}", tour.text());
+    println!("real time             {:.1} s", began.elapsed().as_secs_f64());
+    if tour.violated() == 0 && tour.points() > 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn speed(arguments: &Arguments) -> ExitCode {
+    let mut fast = true;
+    for protocol in [Protocol::Ews, Protocol::Memory] {
+        let speed = measure(protocol, arguments.mailboxes, arguments.hours, false);
+        println!("{}", speed.text());
+        let worked = speed.per_processor_second().unwrap_or_else(|| speed.per_second());
+        fast &= arguments.at_least.is_none_or(|least| worked >= least);
+    }
+    if fast {
+        ExitCode::SUCCESS
+    } else {
+        println!("slower than asked for");
         ExitCode::FAILURE
     }
 }
@@ -199,6 +326,9 @@ fn museum(arguments: &Arguments, params: Params) -> ExitCode {
 }
 
 fn scenario(arguments: &Arguments, params: Params) -> Result<Scenario, String> {
+    if let Some(point) = &arguments.crash_point {
+        return postroom_sim::crash_points::find(&point.scenario).map(|small| small.scenario);
+    }
     match (&arguments.scenario, arguments.seed) {
         (Some(file), _) => {
             let text = std::fs::read_to_string(file)
@@ -209,7 +339,9 @@ fn scenario(arguments: &Arguments, params: Params) -> Result<Scenario, String> {
             Ok(scenario)
         }
         (None, Some(seed)) => Ok(generate(seed, params)),
-        (None, None) => Err("say --seed N, --seeds A..B or --scenario FILE".to_owned()),
+        (None, None) => Err(
+            "say --seed N, --seeds A..B, --scenario FILE, --crash-points or --speed".to_owned(),
+        ),
     }
 }
 
@@ -220,6 +352,9 @@ fn tell(arguments: &Arguments, outcome: &Outcome) {
     println!("seed {} is violated:", outcome.seed);
     for violation in &outcome.violations {
         println!("  {violation}");
+    }
+    if arguments.scenario.is_some() || arguments.crash_point.is_some() {
+        return;
     }
     let mut more = String::new();
     if let Some(steps) = arguments.steps {
