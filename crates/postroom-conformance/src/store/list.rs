@@ -72,6 +72,7 @@ macro_rules! __store_checks {
                 what_is_switched_off_is_not_due
                 a_lease_keeps_others_away
                 fences_rise_with_every_holder
+                a_cycle_begins_with_its_lease_and_ends_without
                 a_lost_lease_writes_nothing
                 a_late_holder_that_nobody_replaced_still_writes
                 a_released_lease_is_gone

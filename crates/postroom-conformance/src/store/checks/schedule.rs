@@ -154,6 +154,64 @@ pub(in crate::store) async fn fences_rise_with_every_holder(case: &mut Case) -> 
     Ok(())
 }
 
+pub(in crate::store) async fn a_cycle_begins_with_its_lease_and_ends_without(
+    case: &mut Case,
+) -> CheckResult {
+    let store = case.store();
+    let user = case.mailbox(1).await?;
+    let begin = |n| store.begin_cycle(user.id, Workload::Incoming, holder(n), NOW, MINUTE);
+    let not_given = || Stop::failed("a free lease was not given");
+    let first = begin(1).await?.ok_or_else(not_given)?;
+    ensure_eq!(
+        Some(first.mailbox),
+        store.mailbox(user.id).await?,
+        "the mailbox of a cycle"
+    );
+    ensure_eq!(
+        *first.organization,
+        store.organization().await?,
+        "the organization of a cycle"
+    );
+    ensure!(
+        begin(2).await?.is_none(),
+        "a second cycle began while the first lasts"
+    );
+    case.list(&first.lease, &[1]).await?;
+    let mut changed = user.clone();
+    changed.name = "Changed meanwhile".to_owned();
+    store.update_mailbox(&changed).await?;
+    let record = CycleRecord::succeeded(NOW, NOW, NOW.plus(MINUTE), 3);
+    store.finish_cycle(&first.lease, &record).await?;
+    let second = begin(2).await?.ok_or_else(not_given)?;
+    ensure!(
+        second.lease.fence > first.lease.fence,
+        "the fence did not rise"
+    );
+    ensure_eq!(
+        second.mailbox.name,
+        changed.name,
+        "the mailbox of the next cycle"
+    );
+    ensure_eq!(
+        second.mailbox.incoming.idle_cycles,
+        3,
+        "what the cycle before left"
+    );
+    ensure!(second.pending, "a pending row was passed over");
+    if let Some((_, state)) = second.folders.iter().find(|(folder, _)| *folder == inbox()) {
+        ensure_eq!(
+            *state,
+            store.folder_state(user.id, &inbox()).await?,
+            "where the reading of the folder stands"
+        );
+    }
+    refused(
+        store.finish_cycle(&first.lease, &record).await,
+        ErrorKind::LeaseLost,
+        "ending a cycle once more",
+    )
+}
+
 pub(in crate::store) async fn a_lost_lease_writes_nothing(case: &mut Case) -> CheckResult {
     let store = case.store();
     let (user, old) = case.incoming(1).await?;
