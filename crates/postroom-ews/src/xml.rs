@@ -4,7 +4,8 @@ use bytes::Bytes;
 use postroom_core::RawMessage;
 use postroom_net::BodyPart;
 use quick_xml::Writer;
-use quick_xml::events::{BytesEnd, BytesStart, BytesText, Event};
+use quick_xml::escape::escape;
+use quick_xml::events::{BytesEnd, BytesText, Event};
 use roxmltree::Node;
 
 use crate::clean::is_xml_char;
@@ -32,8 +33,7 @@ impl Xml {
 
     /// Opens an element.
     pub(crate) fn start(&mut self, name: &'static str, attributes: &[(&str, &str)]) -> &mut Self {
-        let start = element(name, attributes);
-        self.event(Event::Start(start));
+        self.tag(name, attributes, b">");
         self.open.push(name);
         self
     }
@@ -48,9 +48,23 @@ impl Xml {
 
     /// An element without content.
     pub(crate) fn empty(&mut self, name: &'static str, attributes: &[(&str, &str)]) -> &mut Self {
-        let start = element(name, attributes);
-        self.event(Event::Empty(start));
+        self.tag(name, attributes, b"/>");
         self
+    }
+
+    /// A tag, straight into what is sent: a request may name thousands.
+    fn tag(&mut self, name: &'static str, attributes: &[(&str, &str)], end: &[u8]) {
+        let out = self.writer.get_mut();
+        out.push(b'<');
+        out.extend_from_slice(name.as_bytes());
+        for (key, value) in attributes {
+            out.push(b' ');
+            out.extend_from_slice(key.as_bytes());
+            out.extend_from_slice(b"=\"");
+            out.extend_from_slice(escape(allowed(value).as_ref()).as_bytes());
+            out.push(b'"');
+        }
+        out.extend_from_slice(end);
     }
 
     /// An element that holds text.
@@ -82,14 +96,6 @@ impl Xml {
         self.flush();
         self.parts
     }
-}
-
-fn element(name: &'static str, attributes: &[(&str, &str)]) -> BytesStart<'static> {
-    let mut start = BytesStart::new(name);
-    for (key, value) in attributes {
-        start.push_attribute((*key, allowed(value).as_ref()));
-    }
-    start
 }
 
 /// The text without what XML forbids.

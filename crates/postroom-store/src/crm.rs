@@ -1,6 +1,7 @@
 //! The application's records.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use postroom_core::email::{ContentKey, Direction, Email, Importance, MessageId};
@@ -72,8 +73,8 @@ pub struct EmailWrite {
     pub key: IdempotencyKey,
     /// Which way it went.
     pub direction: Direction,
-    /// The email.
-    pub email: Email,
+    /// The email; shared, since stores hand writes over to a thread of their own.
+    pub email: Arc<Email>,
     /// Its bytes.
     pub raw: RawMessage,
     /// When the server received it.
@@ -102,7 +103,7 @@ pub struct EmailWrite {
 impl EmailWrite {
     /// An incoming email that belongs to nothing yet.
     #[must_use]
-    pub const fn incoming(
+    pub fn incoming(
         key: IdempotencyKey,
         email: Email,
         raw: RawMessage,
@@ -112,7 +113,7 @@ impl EmailWrite {
         Self {
             key,
             direction: Direction::Incoming,
-            email,
+            email: Arc::new(email),
             raw,
             received_at,
             receiving_mailbox: mailbox,

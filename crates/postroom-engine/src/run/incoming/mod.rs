@@ -17,7 +17,10 @@ use std::sync::Mutex;
 
 use postroom_core::ledger::{FolderId, LedgerEntry};
 use postroom_core::{Code, LedgerId, planted};
-use postroom_provider::{ErrorKind, MailChange, MailSource, PageLimit, WellKnownFolder};
+use postroom_provider::{
+    ChangePage, ErrorKind, MailChange, MailSource, PageLimit, ProviderError, SyncCursor,
+    WellKnownFolder,
+};
 use postroom_store::{FolderState, PageRecord};
 use tracing::info;
 
@@ -56,6 +59,7 @@ pub(crate) async fn run(cycle: &mut Cycle<'_>) -> Result<CycleEnd, CycleStop> {
         listed: 0,
         worked: 0,
         state: None,
+        ahead: None,
     };
     let folders = &cycle.loaded.folders;
     let known = folders.iter().find(|(folder, _)| *folder == reading.folder);
@@ -118,6 +122,8 @@ struct Reading<'a> {
     worked: u64,
     /// Where the folder stood when the cycle began; taken by the first page.
     state: Option<FolderState>,
+    /// What the server answered when it was asked ahead, and the cursor that it was asked with.
+    ahead: Option<(SyncCursor, Result<ChangePage<MailChange>, ProviderError>)>,
 }
 
 impl Reading<'_> {
@@ -136,10 +142,15 @@ impl Reading<'_> {
             None => store.folder_state(mailbox, &self.folder).await?,
         };
         let limit = PageLimit::new(self.page_max);
-        let page = self
-            .source
-            .changes(&cycle.op(), &self.folder, state.cursor.as_ref(), limit)
-            .await;
+        let page = match self.ahead.take() {
+            Some((cursor, page)) if state.cursor.as_ref() == Some(&cursor) => page,
+            _ => {
+                let cursor = state.cursor.as_ref();
+                self.source
+                    .changes(&cycle.op(), &self.folder, cursor, limit)
+                    .await
+            }
+        };
         let page = match page {
             Err(error) if error.kind() == ErrorKind::CursorInvalid && !*relisted => {
                 // The folder is compared with the ledger, from the beginning; once a cycle.
@@ -191,8 +202,26 @@ impl Reading<'_> {
             store.record_page(&cycle.lease, &record, now).await?;
         }
         let folder = self.folder.clone();
+        let count = u64::try_from(listed.len()).unwrap_or(u64::MAX);
+        let enough = environment.bounds.messages_per_cycle;
+        let goes_on = page.more && self.listed.saturating_add(count) < enough;
+        let cursor = page.cursor.clone();
         let record = PageRecord::new(folder, listed, removed, page.cursor, !page.more);
-        let outcome = store.record_page(&cycle.lease, &record, now).await?;
+        let recording = store.record_page(&cycle.lease, &record, now);
+        // The next page is asked for meanwhile. It is recorded after this one, or not at all.
+        let asking = async {
+            if !goes_on {
+                return None;
+            }
+            let page = self
+                .source
+                .changes(&cycle.op(), &self.folder, Some(&cursor), limit)
+                .await;
+            Some(page)
+        };
+        let (outcome, ahead) = futures_util::join!(recording, asking);
+        let outcome = outcome?;
+        self.ahead = ahead.map(|page| (cursor, page));
         end.found |= outcome.new > 0;
         self.listed = self.listed.saturating_add(outcome.new);
         Ok(page.more)
