@@ -106,6 +106,9 @@ fn look_for(defect: Defect, visit: Visit, clean: &Clean) -> Find {
     };
     let (mut noticed, mut looked) = (0, 0);
     for seed in 0..visit.seeds_max {
+        if !clean.is(seed, visit.params) {
+            continue;
+        }
         let scenario = generate(seed, visit.params);
         plant(Some(defect));
         let outcome = run(&scenario, &Options::default());
@@ -114,9 +117,6 @@ fn look_for(defect: Defect, visit: Visit, clean: &Clean) -> Find {
         let Some(violation) = told(defect, outcome.violations) else {
             continue;
         };
-        if !clean.is(seed, visit.params) {
-            continue;
-        }
         noticed += 1;
         find.noticed.get_or_insert((seed + 1, violation));
         if !visit.count {

@@ -106,9 +106,6 @@ impl ContentIdentity {
         let Self::Headers(key) = self else {
             return self;
         };
-        if crate::planted!(HeadersAreIdentity) {
-            return Self::Content(key);
-        }
         let mut hash = Hasher(Sha256::new());
         hash.field(b"headers", key.as_bytes());
         if email.headers.sent_at.is_none() {

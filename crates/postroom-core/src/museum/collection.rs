@@ -71,9 +71,6 @@ collection! {
     MessageIdAloneIsIdentity, "message-id-alone-is-identity", [1],
         "Two messages with one Message-ID are the same message, whatever else they say.",
         "duplicate checks by Message-ID; scanners and devices repeat them";
-    HeadersAreIdentity, "headers-are-identity", [1],
-        "Without a Message-ID, equal headers make two messages the same.",
-        "duplicate checks by sender, subject and date; monitoring mail has all three alike";
     OutageCountsAsAttempt, "outage-counts-as-attempt", [1, 6, 9],
         "While the application is away, messages use up their attempts.",
         "import queues with one retry counter for all causes";
@@ -122,9 +119,6 @@ collection! {
     DeleteForEverybody, "delete-for-everybody", [4],
         "Deletion after processing deletes from people's mailboxes, not only from those that want it.",
         "a setting read from the wrong place";
-    BlindCopiesShown, "blind-copies-shown", [5],
-        "Blind copies are written into the header.",
-        "composers with one list of recipients";
     WrongMailboxSends, "wrong-mailbox-sends", [5, 3],
         "The sender looked up for the first email of a page sends them all.",
         "caches that outlive the loop's turn";
@@ -151,9 +145,6 @@ collection! {
     ApprovalUncheckedOutgoing, "approval-unchecked-outgoing", [8],
         "The approval of an address is asked for when receiving only.",
         "gates that were written for one direction first";
-    FailedTestEnables, "failed-test-enables", [8],
-        "A test that failed for a passing reason switches the workload on.",
-        "set-up wizards that go on after a warning";
     DisabledStillSends, "disabled-still-sends", [8],
         "Outgoing email goes on after it was switched off.",
         "schedulers that look at the switch when a job is made, not when it runs";

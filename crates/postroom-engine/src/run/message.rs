@@ -5,7 +5,7 @@ use postroom_core::outbox::{OutboxEntry, SubmissionKey};
 use postroom_core::tracking::{TrackingToken, append_to_subject};
 use postroom_core::{
     Code, EmailAddress, Mailbox, MailboxId, NamedAddress, Organization, OutboxId, RawMessage,
-    Timestamp, planted,
+    Timestamp,
 };
 use postroom_mime::{OutgoingAttachment, compose, compose_to};
 use postroom_provider::Spool;
@@ -79,9 +79,6 @@ pub(crate) fn application_email(
     );
     outgoing.to.clone_from(&email.to);
     outgoing.cc.clone_from(&email.cc);
-    if planted!(BlindCopiesShown) {
-        outgoing.cc.extend(email.bcc.iter().cloned());
-    }
     outgoing.text.clone_from(&email.text);
     outgoing.html.clone_from(&email.html);
     outgoing.importance = email.importance;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use postroom_core::catalogue::{Class, Level};
 use postroom_core::job::Job;
 use postroom_core::mailbox::TestStatus;
-use postroom_core::{Code, Timestamp, Workload, planted};
+use postroom_core::{Code, Timestamp, Workload};
 use postroom_store::{AlertFilter, CycleRecord, IncidentPattern, Page};
 
 use super::lease;
@@ -93,7 +93,6 @@ async fn store_status(
             }
             Some(code) => {
                 state.test_status = TestStatus::Failure;
-                state.enabled |= planted!(FailedTestEnables);
                 // An outage disables nobody (promise 9): what worked before goes on when it is over.
                 if code.spec().class == Class::Permanent {
                     state.enabled = false;
