@@ -71,12 +71,12 @@ impl FromStr for EmailAddress {
         if local.is_empty() || domain.is_empty() {
             return Err(AddressError::EmptyPart);
         }
-        // Between angle brackets in a header a parenthesis begins a comment, and a quote a text: one
-        // that is not closed would swallow whoever stands behind it.
+        // Between angle brackets in a header a parenthesis begins a comment, a quote a text, and a
+        // backslash hides what follows: that would swallow whoever stands behind it.
         let special = |c: char| {
             c.is_control()
                 || c.is_whitespace()
-                || matches!(c, '<' | '>' | '(' | ')' | ',' | ';' | '"')
+                || matches!(c, '<' | '>' | '(' | ')' | ',' | ';' | '"' | '\\')
         };
         if domain.contains(special) || (local.contains(special) && !is_quoted(local)) {
             return Err(AddressError::ForbiddenCharacter);
@@ -258,6 +258,7 @@ mod tests {
             ("a\r\nX: y@b", AddressError::ForbiddenCharacter),
             ("\"a\nb\"@c", AddressError::ForbiddenCharacter),
             ("a@(b", AddressError::ForbiddenCharacter),
+            ("a@b\\", AddressError::ForbiddenCharacter),
             ("(a@b", AddressError::ForbiddenCharacter),
             ("a\"b@c", AddressError::ForbiddenCharacter),
             ("\"a\"b\"@c", AddressError::ForbiddenCharacter),

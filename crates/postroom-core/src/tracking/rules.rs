@@ -9,8 +9,9 @@ use crate::tracking::{CorrelationSettings, TokenSettings};
 /// Longest part of a subject that is looked at when words are taken from it, in bytes.
 const SUBJECT_BYTES_MAX: usize = 2048;
 
-/// Largest compiled form of the configured expression, in bytes.
-const PATTERN_SIZE_MAX: usize = 1 << 20;
+/// Largest compiled form of the configured expression, in bytes: every message pays for it, and the
+/// worst for each pair of its subject's characters.
+const PATTERN_SIZE_MAX: usize = 1 << 18;
 
 /// The correlation settings, checked and compiled: what all functions of tracking work with.
 ///

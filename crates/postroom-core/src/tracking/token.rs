@@ -15,6 +15,9 @@ pub const TOKENS_MAX: usize = 8;
 /// Most digits that are read as one token: ten of the user, eighteen of a counter that has grown.
 pub const TOKEN_DIGITS_MAX: usize = 28;
 
+/// At most so many former prefixes: each is looked for at every character of every subject.
+const FORMER_PREFIXES_MAX: usize = 32;
+
 /// Widest counter that is given out, in digits.
 const COUNTER_DIGITS_MAX: u32 = 18;
 
@@ -43,6 +46,9 @@ impl TokenSettings {
                     "must have 1 to 20 characters, no white space, and not end in a digit",
                 ));
             }
+        }
+        if self.former_prefixes.len() > FORMER_PREFIXES_MAX {
+            errors.push(FieldError::new("former_prefixes", "must be at most 32"));
         }
         if self.base > 2_147_483_647 {
             errors.push(FieldError::new("base", "must be 0 to 2147483647"));
@@ -296,7 +302,7 @@ fn read_digits(text: &str) -> Vec<(String, usize)> {
     for (at, c) in text.char_indices() {
         if c.is_ascii_digit() {
             if digits.len() == TOKEN_DIGITS_MAX {
-                return readings;
+                return plausible(readings);
             }
             digits.push(c);
             gap = 0;
@@ -329,6 +335,20 @@ fn plausible(mut readings: Vec<(String, usize)>) -> Vec<(String, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_digit_is_no_token_whatever_follows() {
+        assert!(tokens(&format!("CRM:9 {}", "9".repeat(40))).is_empty());
+    }
+
+    #[test]
+    fn former_prefixes_are_bounded() {
+        let settings = TokenSettings {
+            former_prefixes: vec!["X".to_owned(); FORMER_PREFIXES_MAX + 1],
+            ..TokenSettings::default()
+        };
+        assert_eq!(settings.validate().unwrap_err()[0].field, "former_prefixes");
+    }
 
     #[test]
     fn a_word_before_a_token_makes_no_other_token_of_it() {
