@@ -357,3 +357,22 @@ async fn a_copy_of_a_message_that_fails_is_recorded_itself() {
         assert_eq!(copies.count(), 1);
     }
 }
+
+#[tokio::test]
+async fn a_mailbox_that_was_moved_to_another_server_goes_on() {
+    let world = World::ready().await;
+    world.mail_from_jo(&[DESK], "before@fabrikam.example", "Before", "");
+    world.pass(Duration::from_secs(600)).await;
+    let recorded = world.emails().await.len();
+
+    // Same mail, other ids: of the messages and of the Inbox itself.
+    let mail = world.server.mail();
+    let account = mail.account(DESK).unwrap();
+    mail.migrate(account, true).unwrap();
+    world.mail_from_jo(&[DESK], "after@fabrikam.example", "After", "");
+    world.pass(Duration::from_secs(3600)).await;
+
+    let desk = world.mailbox(world.desk_mailbox).await;
+    assert!(desk.incoming.enabled, "{:?}", desk.incoming.health);
+    assert_eq!(world.emails().await.len(), recorded + 1);
+}

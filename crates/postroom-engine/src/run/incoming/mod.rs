@@ -44,10 +44,14 @@ pub(crate) async fn run(cycle: &mut Cycle<'_>) -> Result<CycleEnd, CycleStop> {
         return Err(failure.into());
     };
     let capabilities = provider.capabilities();
-    let inbox = inbox(cycle, source).await?;
+    let (folder, remembered) = match environment.providers.inbox(cycle.mailbox().id) {
+        Some(inbox) => (inbox, true),
+        None => (look_up_inbox(cycle, source).await?, false),
+    };
     let mut reading = Reading {
         source,
-        folder: inbox,
+        folder,
+        remembered,
         request_max: environment
             .bounds
             .batch
@@ -95,11 +99,11 @@ pub(crate) async fn run(cycle: &mut Cycle<'_>) -> Result<CycleEnd, CycleStop> {
     Ok(end)
 }
 
-async fn inbox(cycle: &Cycle<'_>, source: &dyn MailSource) -> Result<FolderId, CycleStop> {
+async fn look_up_inbox(
+    cycle: &Cycle<'_>,
+    source: &dyn MailSource,
+) -> Result<FolderId, CycleStop> {
     let mailbox = cycle.mailbox().id;
-    if let Some(inbox) = cycle.environment.providers.inbox(mailbox) {
-        return Ok(inbox);
-    }
     let inbox = source
         .find_folder(&cycle.op(), WellKnownFolder::Inbox)
         .await?;
@@ -111,6 +115,8 @@ async fn inbox(cycle: &Cycle<'_>, source: &dyn MailSource) -> Result<FolderId, C
 struct Reading<'a> {
     source: &'a dyn MailSource,
     folder: FolderId,
+    /// Whether an earlier cycle looked the folder up.
+    remembered: bool,
     /// So many messages one request asks for.
     request_max: usize,
     page_max: u32,
@@ -159,8 +165,16 @@ impl Reading<'_> {
                 store.begin_relisting(&cycle.lease, &self.folder).await?;
                 return Ok(true);
             }
+            Err(error) if error.kind() == ErrorKind::NotFound && self.remembered => {
+                // A mailbox that was moved to another server keeps its Inbox, not the Inbox's id.
+                info!("the folder is not found; it is looked up anew");
+                self.remembered = false;
+                self.folder = look_up_inbox(cycle, self.source).await?;
+                return Ok(true);
+            }
             page => page?,
         };
+        self.remembered = false;
         let same_place = state.cursor.as_ref() == Some(&page.cursor) && !state.relisting;
         if page.changes.is_empty() && same_place {
             // Nothing to write: the most common answer of all.
