@@ -14,7 +14,7 @@ use super::seams::Tally;
 use super::window::{FaultKind, FaultWindow, Target};
 use crate::history::{Event, FaultFacts, History};
 use crate::post::marker_in;
-use crate::servers::{System, remote};
+use crate::servers::{System, folder_name, remote};
 use crate::setup::{Protocol, Setup};
 
 /// What whoever drives the run has to do at a border of a window.
@@ -67,6 +67,7 @@ impl ServerFaults {
             window: number,
             name: window.fault.name().to_owned(),
             class: window.fault.class(),
+            hint: window.fault.hint(),
             accounts: if everybody {
                 Vec::new()
             } else {
@@ -209,7 +210,7 @@ impl ServerFaults {
                         let corrupt = FaultEffect::Corrupt(remote_id(item.id));
                         system.memory.arm(MemoryFault::new(corrupt));
                     }
-                    contents.push((folder.name.clone(), marker, remote));
+                    contents.push((folder_name(&folder), marker, remote));
                 }
             }
         }

@@ -155,6 +155,16 @@ impl FaultKind {
         }
     }
 
+    /// How long the server asks to wait, where it does.
+    #[must_use]
+    pub fn hint(self) -> Option<Duration> {
+        match self {
+            Self::Unserved(hint) | Self::Throttled(hint) => hint.map(Duration::from_millis),
+            Self::Busy(hint) => Some(Duration::from_millis(hint)),
+            _ => None,
+        }
+    }
+
     /// What it does, as far as promises depend on it.
     #[must_use]
     pub const fn class(self) -> FaultClass {
