@@ -305,3 +305,45 @@ fn a_conversation_is_recorded_in_one_call() {
         Some((known, CorrelationMethod::InReplyTo))
     );
 }
+
+#[test]
+fn a_body_that_stands_in_the_raw_message_is_kept_once_and_reads_the_same() {
+    let (folder, storage) = storage();
+    let crm = storage.crm();
+    let text = "Dear Grace,\n\nthe order is late, and with it\nfive others. ümlaut\n".repeat(20);
+    let html = format!("<html>\n{}</html>", "<p>the order is late</p>\n".repeat(20));
+    // A beginning that stands there more than once, and the whole only then.
+    let raw = format!(
+        "Subject: late\r\n\r\n{}\r\n--x\r\n\r\n{}--x\r\n\r\n{html}\r\n--x--\r\n",
+        &text.replace('\n', "\r\n")[..100],
+        text.replace('\n', "\r\n"),
+    );
+    let mut bodies = Vec::new();
+    for (n, text, html) in [
+        (1, Some(text.clone()), Some(html.clone())),
+        (2, Some(text.replace("late", "lost")), None),
+        (3, None, Some(String::new())),
+    ] {
+        let key = ContentKey::from_bytes([n; 32]);
+        let mut email = Email::new(EmailHeaders::default());
+        email.text_body = text.clone();
+        email.html_body = html.clone();
+        let raw = RawMessage::from_bytes(raw.clone().into_bytes());
+        let write = EmailWrite::incoming(key, email, raw, NOW, MailboxId::from_random([1; 16]));
+        let recorded = now(crm.record_emails(&[write])).unwrap().remove(0).unwrap();
+        bodies.push((recorded.record, text, html));
+    }
+    for (record, text, html) in &bodies {
+        let view = now(crm.email(*record)).unwrap().unwrap();
+        assert_eq!((&view.text, &view.html), (text, html));
+    }
+    let segment = folder
+        .path()
+        .join("postroom.sqlite-segments/00000001.segment");
+    let others = text.len() + html.len();
+    assert_eq!(
+        std::fs::metadata(segment).unwrap().len(),
+        u64::try_from(8 + 3 * raw.len() + others).unwrap(),
+        "the text that stands there was stored again, or another one was not"
+    );
+}
