@@ -7,7 +7,7 @@ use cargo_metadata::DependencyKind;
 use super::{none, quoted, read, table, workspace};
 
 /// These show and test the whole, and may use anything.
-const FREE: [&str; 2] = ["postroom-examples", "postroom-tests"];
+const FREE: [&str; 3] = ["postroom-examples", "postroom-fuzz", "postroom-tests"];
 
 type Names = BTreeSet<String>;
 
