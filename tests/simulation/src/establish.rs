@@ -5,16 +5,14 @@ use postroom_core::mailbox::{DeliveryMethod, MailboxOwner};
 use postroom_core::party::PartyKind;
 use postroom_core::profile::{CredentialSource, ProfileKind};
 use postroom_core::{EmailAddress, Mailbox, Secret, ServerProfile};
-use postroom_engine::{
-    Admin, CredentialEntry, MailboxEdit, NewMailbox, ProfileDirection,
-};
+use postroom_engine::{Admin, CredentialEntry, MailboxEdit, NewMailbox, ProfileDirection};
 use postroom_simulator::model;
 use std::time::Duration;
 
 use crate::history::{Event, MailboxFacts, ProfileFacts};
 use crate::randomness::hash;
 use crate::setup::{Account, Contact, ProfileSetup, Protocol, Setup};
-use crate::world::{WorldMailbox, World, memory_name};
+use crate::world::{World, WorldMailbox, memory_name};
 
 /// What gates and filters look at.
 #[must_use]

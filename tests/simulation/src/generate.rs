@@ -117,7 +117,11 @@ fn setup(draw: &mut Draw, size: Size) -> Setup {
         Size::Medium => (draw.between(3, 6), draw.between(1, 2)),
         Size::Large | Size::Mixed => (draw.between(8, 15), draw.between(2, 3)),
     };
-    let systems = if profiles > 1 && draw.chance(500) { 2 } else { 1 };
+    let systems = if profiles > 1 && draw.chance(500) {
+        2
+    } else {
+        1
+    };
     let profiles: Vec<ProfileSetup> = (0..profiles)
         .map(|at| ProfileSetup {
             protocol: if draw.chance(600) {
@@ -159,7 +163,14 @@ fn setup(draw: &mut Draw, size: Size) -> Setup {
         })
         .collect();
     let contacts = (0..draw.between(2, 6))
-        .map(|_| *draw.pick(&[Contact::Contact, Contact::Contact, Contact::Lead, Contact::Unknown]))
+        .map(|_| {
+            *draw.pick(&[
+                Contact::Contact,
+                Contact::Contact,
+                Contact::Lead,
+                Contact::Unknown,
+            ])
+        })
         .collect();
     Setup {
         systems,
@@ -378,7 +389,12 @@ impl Plot<'_> {
             // Another message of the same conversation.
             let (first, number, to) = self.draw.pick(&self.delivered).clone();
             let from = self.draw.index(self.setup.contacts.len());
-            return self.deliver(first.max(at) + later, from, to.first().copied(), how(number));
+            return self.deliver(
+                first.max(at) + later,
+                from,
+                to.first().copied(),
+                how(number),
+            );
         }
         let (first, number, contact, sender) = *self.draw.pick(&self.written);
         let to = if self.draw.chance(850) {
@@ -436,7 +452,9 @@ impl Plot<'_> {
                 }
                 1 => {
                     self.office(at, AdminAction::ChangeAddress(mailbox));
-                    self.office(later, AdminAction::Approve(mailbox));
+                    self.office(at + MINUTE, AdminAction::Approve(mailbox));
+                    self.office(later, AdminAction::ChangeAddress(mailbox));
+                    self.office(later + 1, AdminAction::Approve(mailbox));
                     self.office(then, AdminAction::Test(mailbox, true));
                 }
                 2 => {

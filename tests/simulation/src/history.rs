@@ -129,6 +129,9 @@ pub struct FaultFacts {
     pub class: FaultClass,
     /// The accounts it concerns, by address; all where empty.
     pub accounts: Vec<String>,
+    /// How long the server asks to wait, where it does.
+    #[serde(default)]
+    pub hint: Option<Duration>,
 }
 
 /// Where a call crosses from the engine to what is outside of it.
@@ -363,6 +366,12 @@ pub enum Event {
     SecretSet {
         /// The password.
         canary: String,
+    },
+    /// The operators of the mail system changed the password of a login: what the engine knows no
+    /// longer opens it, until somebody tells.
+    PasswordChanged {
+        /// The login: an account's address, or a service account of a profile.
+        login: String,
     },
     /// Anything else that is worth a line in the trace.
     Note(String),

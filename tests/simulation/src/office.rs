@@ -14,9 +14,14 @@ use postroom_store::{AlertFilter, LedgerFilter, MailboxFilter, OutboxFilter, Pag
 
 use crate::action::AdminAction;
 use crate::establish::{mailbox_facts, profile_facts};
-use crate::history::{Event, MailboxFacts};
+use crate::history::{Event, FaultClass, FaultFacts, MailboxFacts};
 use crate::setup::Account;
 use crate::world::World;
+
+/// Names the windows in which a mailbox's password is not the one that the engine knows.
+const PASSWORD: u32 = 1_000_000;
+/// Names the windows in which a mailbox has an address that the server does not know it by.
+const ADDRESS: u32 = 2_000_000;
 
 impl World {
     /// Does something in administration. Where no engine runs, there is no administration either.
@@ -58,6 +63,7 @@ impl World {
                 let id = self.boxes[at].id;
                 let now = admin.mailbox(&operator, id).await?.address;
                 let (first, other) = (self.setup.address(at), self.setup.alias(at));
+                let back = now.as_ref().is_none_or(|now| now.as_str() != first);
                 let next = if now.is_some_and(|now| now.as_str() == first) {
                     other
                 } else {
@@ -71,7 +77,15 @@ impl World {
                     facts.outgoing_enabled = false;
                 })
                 .await;
-                admin.edit_mailbox(&operator, id, &edit).await?;
+                // The server knows a mailbox by its first address only.
+                let window = ADDRESS + at as u32;
+                if back {
+                    admin.edit_mailbox(&operator, id, &edit).await?;
+                    self.note(Event::FaultEnded { window });
+                } else {
+                    self.wrong(window, "address-changed", at);
+                    admin.edit_mailbox(&operator, id, &edit).await?;
+                }
             }
             AdminAction::Active(at, active) => {
                 let id = self.boxes[at].id;
@@ -288,9 +302,29 @@ impl World {
             let next = password.clone();
             mail.update_account(account, |account| account.password = next)
                 .expect("an account that was found");
-            self.note(Event::Note(format!("the password of {login} was changed")));
+            self.note(Event::PasswordChanged {
+                login: login.clone(),
+            });
             self.passwords.insert(login, password);
         }
+    }
+
+    /// The mailboxes that sign in with the same password.
+    fn sharing(&self, at: usize) -> Vec<usize> {
+        let login = self.login(at);
+        let all = 0..self.setup.mailboxes.len();
+        all.filter(|other| self.login(*other) == login).collect()
+    }
+
+    /// Only a person can mend what is wrong with a mailbox now.
+    fn wrong(&self, window: u32, name: &str, at: usize) {
+        self.note(Event::FaultBegan(FaultFacts {
+            window,
+            name: name.to_owned(),
+            class: FaultClass::Permanent,
+            accounts: vec![self.setup.address(at)],
+            hint: None,
+        }));
     }
 
     async fn tell_password(&mut self, admin: &Admin, at: usize) -> Result<()> {
@@ -299,17 +333,12 @@ impl World {
         let password = Secret::new(self.passwords[&login].as_str());
         let profile = self.setup.mailboxes[at].profile;
         let entry = CredentialEntry::SecureChannel;
-        let mut concerned = vec![at];
         match self.setup.profiles[profile].account {
             Account::Service => {
                 let (id, direction) = (self.profiles[profile], ProfileDirection::Incoming);
                 admin
                     .set_profile_credentials(&operator, id, direction, &login, &password, entry)
                     .await?;
-                let all = 0..self.setup.mailboxes.len();
-                concerned = all
-                    .filter(|other| self.setup.mailboxes[*other].profile == profile)
-                    .collect();
             }
             Account::Own => {
                 let id = self.boxes[at].id;
@@ -318,7 +347,10 @@ impl World {
                     .await?;
             }
         }
-        for at in concerned {
+        for at in self.sharing(at) {
+            self.note(Event::FaultEnded {
+                window: PASSWORD + at as u32,
+            });
             let mailbox = admin.mailbox(&operator, self.boxes[at].id).await?;
             if !mailbox.incoming.enabled || !mailbox.outgoing.enabled {
                 self.test(admin, at, true).await?;
@@ -410,6 +442,14 @@ impl World {
                 continue;
             };
             let facts = mailbox_facts(&mailbox);
+            // A server knows a mailbox by its first address.
+            let first = self.setup.address(at);
+            if mailbox
+                .address
+                .is_none_or(|address| address.as_str() != first)
+            {
+                self.administer(&AdminAction::ChangeAddress(at)).await;
+            }
             if !facts.active {
                 self.administer(&AdminAction::Active(at, true)).await;
             }
@@ -419,7 +459,8 @@ impl World {
             if !facts.outgoing {
                 self.administer(&AdminAction::Outgoing(at, true)).await;
             }
-            if !facts.approved {
+            let mailbox = self.store().mailbox(self.boxes[at].id).await;
+            if mailbox.is_ok_and(|mailbox| mailbox.is_some_and(|m| !mailbox_facts(&m).approved)) {
                 self.administer(&AdminAction::Approve(at)).await;
             }
             // Tells the password, and tests what is not enabled.

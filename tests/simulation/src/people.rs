@@ -3,8 +3,8 @@
 use std::sync::PoisonError;
 
 use postroom_core::{EmailAddress, NamedAddress};
-use postroom_simulator::memory::{self, FaultEffect, MemoryFault};
 use postroom_simulator::exchange::{Fault, FaultRule};
+use postroom_simulator::memory::{self, FaultEffect, MemoryFault};
 use postroom_simulator::model::{Disposal, FolderId, Item, WellKnown, with_headers};
 use postroom_store_sqlite::NewEmail;
 use std::sync::Arc;
@@ -44,8 +44,8 @@ impl World {
         }
         let marker = self.marker(number);
         let mut copies = self.systems.iter().flat_map(|system| system.mail.outside());
-        let copy = copies
-            .find(|copy| marker_in(&copy.content).as_deref() == Some(marker.as_str()))?;
+        let copy =
+            copies.find(|copy| marker_in(&copy.content).as_deref() == Some(marker.as_str()))?;
         let find = |name| header(&copy.content, name).unwrap_or_default();
         let seen = Seen {
             id: find("Message-ID"),

@@ -49,17 +49,56 @@ pub fn marker_line(marker: &str) -> String {
     format!("{MARKER}{marker}.")
 }
 
-/// The marker of a message.
+/// The marker of a message; bodies in Base64 are looked into.
 #[must_use]
 pub fn marker_in(raw: &[u8]) -> Option<String> {
-    let at = raw
-        .windows(MARKER.len())
-        .position(|window| window == MARKER.as_bytes())?;
-    let rest = &raw[at + MARKER.len()..];
+    plain_marker(raw).or_else(|| {
+        const SIGN: &[u8] = b"base64";
+        let mut rest = raw;
+        while let Some(at) = find(rest, SIGN) {
+            rest = &rest[at + SIGN.len()..];
+            let body = find(rest, b"\r\n\r\n").map(|at| &rest[at + 4..])?;
+            if let Some(marker) = plain_marker(&unpack(body)) {
+                return Some(marker);
+            }
+        }
+        None
+    })
+}
+
+fn find(bytes: &[u8], sign: &[u8]) -> Option<usize> {
+    bytes.windows(sign.len()).position(|window| window == sign)
+}
+
+fn plain_marker(text: &[u8]) -> Option<String> {
+    let rest = &text[find(text, MARKER.as_bytes())? + MARKER.len()..];
     let end = rest
         .iter()
         .position(|byte| !(byte.is_ascii_alphanumeric() || *byte == b'-'))?;
     String::from_utf8(rest[..end].to_vec()).ok()
+}
+
+/// The first bytes of a body in Base64: as far as markers stand.
+fn unpack(body: &[u8]) -> Vec<u8> {
+    let (mut out, mut bits, mut count) = (Vec::new(), 0_u32, 0);
+    for byte in body.iter().take(400) {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            b'\r' | b'\n' => continue,
+            _ => break,
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            out.push((bits >> count & 0xff) as u8);
+        }
+    }
+    out
 }
 
 /// The value of a header, unfolded; only of the message itself.
@@ -110,9 +149,30 @@ pub fn date(at: Timestamp) -> String {
 #[must_use]
 pub fn subject(draw: &mut Draw, number: u32) -> String {
     const WORDS: [&str; 24] = [
-        "offer", "invoice", "delivery", "meeting", "contract", "complaint", "order", "visit",
-        "question", "report", "travel", "printer", "garden", "bridge", "lamp", "engine", "paint",
-        "window", "harbour", "letter", "piano", "violet", "copper", "orchard",
+        "offer",
+        "invoice",
+        "delivery",
+        "meeting",
+        "contract",
+        "complaint",
+        "order",
+        "visit",
+        "question",
+        "report",
+        "travel",
+        "printer",
+        "garden",
+        "bridge",
+        "lamp",
+        "engine",
+        "paint",
+        "window",
+        "harbour",
+        "letter",
+        "piano",
+        "violet",
+        "copper",
+        "orchard",
     ];
     let mut words = String::new();
     for _ in 0..draw.between(2, 4) {
@@ -264,8 +324,12 @@ fn odd(head: &mut Vec<(String, String)>, kind: u8, line: &str, boundary: &str) -
         0 => add("Content-Type", "text/plain; charset=x-klingon"),
         // A multipart without its end.
         1 => {
-            add("Content-Type", &format!("multipart/mixed; boundary=\"{boundary}\""));
-            text = format!("--{boundary}\r\nContent-Type: text/plain\r\n\r\n{line}\r\n").into_bytes();
+            add(
+                "Content-Type",
+                &format!("multipart/mixed; boundary=\"{boundary}\""),
+            );
+            text =
+                format!("--{boundary}\r\nContent-Type: text/plain\r\n\r\n{line}\r\n").into_bytes();
         }
         // A multipart without its boundary.
         2 => add("Content-Type", "multipart/mixed"),
@@ -314,7 +378,10 @@ fn odd(head: &mut Vec<(String, String)>, kind: u8, line: &str, boundary: &str) -
         }
         // Another message inside.
         _ => {
-            add("Content-Type", &format!("multipart/mixed; boundary=\"{boundary}\""));
+            add(
+                "Content-Type",
+                &format!("multipart/mixed; boundary=\"{boundary}\""),
+            );
             text = format!(
                 "--{boundary}\r\nContent-Type: text/plain\r\n\r\n{line}\r\n\
                  --{boundary}\r\nContent-Type: message/rfc822\r\n\r\n\
@@ -325,4 +392,21 @@ fn odd(head: &mut Vec<(String, String)>, kind: u8, line: &str, boundary: &str) -
         }
     }
     assemble(head, &text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markers_are_found_in_text_and_in_base64() {
+        assert_eq!(
+            marker_in(b"x\r\n\r\nmarker: m1-2.").as_deref(),
+            Some("m1-2")
+        );
+        let packed =
+            b"Content-Transfer-Encoding: base64\r\n\r\nRGVhciBhbGwsDQptYXJrZXI6IG03LTEyLg0K\r\n";
+        assert_eq!(marker_in(packed).as_deref(), Some("m7-12"));
+        assert_eq!(marker_in(b"base64\r\n\r\nRGVhcg=="), None);
+    }
 }

@@ -94,7 +94,10 @@ impl SimRandomness {
 impl Randomness for SimRandomness {
     fn fill(&self, buffer: &mut [u8]) {
         for chunk in buffer.chunks_mut(8) {
-            let number = mix(self.0.fetch_add(GAMMA, Ordering::Relaxed).wrapping_add(GAMMA));
+            let number = mix(self
+                .0
+                .fetch_add(GAMMA, Ordering::Relaxed)
+                .wrapping_add(GAMMA));
             let bytes = number.to_le_bytes();
             chunk.copy_from_slice(&bytes[..chunk.len()]);
         }

@@ -111,6 +111,9 @@ impl Setup {
     /// The login of a profile's service account.
     #[must_use]
     pub fn service(&self, profile: usize) -> String {
-        format!("service{profile}@{}", Self::host(self.profiles[profile].system))
+        format!(
+            "service{profile}@{}",
+            Self::host(self.profiles[profile].system)
+        )
     }
 }

@@ -24,8 +24,17 @@ fn key() -> Secret {
         let mut hash = Sha256::new();
         hash.update(b"postroom.key-id.v1\0");
         hash.update(key);
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        format!("postroom-key-1:{}:{}\n", hex(&hash.finalize()[..8]), hex(&key))
+        let hex = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
+        };
+        format!(
+            "postroom-key-1:{}:{}\n",
+            hex(&hash.finalize()[..8]),
+            hex(&key)
+        )
     });
     Secret::new(text.as_str())
 }

@@ -252,9 +252,8 @@ impl World {
             network = Arc::new(FaultyTransport::new(network, seams.clone()));
         }
         let behind = |factory: Arc<dyn ProviderFactory>, http| match seams {
-            Some(seams) => {
-                Arc::new(FaultyFactory::new(factory, seams.clone(), http)) as Arc<dyn ProviderFactory>
-            }
+            Some(seams) => Arc::new(FaultyFactory::new(factory, seams.clone(), http))
+                as Arc<dyn ProviderFactory>,
             None => factory,
         };
         let exchange = EwsFactory::exchange_server().with_transport(network);

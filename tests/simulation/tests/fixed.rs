@@ -1,0 +1,66 @@
+//! What is checked each time, without optimization too: a few seeds, a few crash points, and that a
+//! seed is the same run again. `.ci/run simulation` checks many more.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a broken simulation may end with a panic"
+)]
+
+use postroom_sim::action::{Scenario, print};
+use postroom_sim::crash_points::{Route, tour};
+use postroom_sim::drive::{Options, run};
+use postroom_sim::generate::{Params, Size, generate};
+
+#[test]
+fn a_seed_is_the_same_run_again() {
+    for seed in 0..6 {
+        let scenario = generate(seed, Params::default());
+        let (one, other) = (
+            run(&scenario, &Options::default()),
+            run(&scenario, &Options::default()),
+        );
+        assert_eq!(one.hash, other.hash, "seed {seed}");
+        assert_eq!(one.totals, other.totals, "seed {seed}");
+        assert_eq!(one.violations, other.violations, "seed {seed}");
+        assert_eq!(one.violations, [], "seed {seed}");
+    }
+}
+
+#[test]
+fn another_seed_is_another_run() {
+    let hash = |seed| run(&generate(seed, Params::default()), &Options::default()).hash;
+    assert_ne!(hash(1), hash(2));
+}
+
+#[test]
+fn a_scenario_is_read_as_it_is_printed() {
+    for (seed, size) in [(1, Size::Small), (2, Size::Medium), (3, Size::Large)] {
+        let scenario = generate(
+            seed,
+            Params {
+                size,
+                ..Params::default()
+            },
+        );
+        assert!(!scenario.steps.is_empty());
+        let read: Scenario = serde_json::from_str(&print(&scenario)).unwrap();
+        assert_eq!(read, scenario);
+    }
+}
+
+#[test]
+fn a_scenario_converges_wherever_its_engine_dies() {
+    let only = ["conversation-memory".to_owned(), "outgoing-ews".to_owned()];
+    let route = Route {
+        only: &only,
+        every: 60,
+        jobs: 2,
+    };
+    let tour = tour(route, |small, point, outcome| {
+        let at = point.map_or_else(|| small.name.to_owned(), ToString::to_string);
+        println!("{at}: {:?}", outcome.violations);
+    });
+    assert!(tour.points() >= 20, "{}", tour.text());
+    assert_eq!(tour.violated(), 0, "{}", tour.text());
+    let crashed = tour.totals.crashes + tour.totals.faults.values().sum::<u64>();
+    assert!(crashed >= tour.points(), "every point was reached");
+}
