@@ -73,7 +73,8 @@ fn missing(
     let moved_away = view.ledger.iter().any(|row| {
         row.mailbox == mailbox
             && matches!(row.state, LedgerState::Quarantined { .. })
-            && facts.is_poisoned(&life.account, &life.marker)
+            && (facts.is_poisoned(&life.account, &life.marker)
+                || facts.faulted(&life.account, &[FaultClass::Item], life.from, view.now))
     });
     if moved_away {
         // Its row names the place in Undeliverable now.
