@@ -116,14 +116,9 @@ fn inside(view: &View, facts: &Facts, violations: &mut Vec<Violation>) {
     }
 }
 
-/// A message of a mailbox to itself.
+/// A message of a mailbox to itself, by whichever of its addresses.
 fn is_test(copy: &Copy) -> bool {
-    copy.from.eq_ignore_ascii_case(&copy.account)
-        && copy.to.len() == 1
-        && copy
-            .to
-            .iter()
-            .all(|to| to.eq_ignore_ascii_case(&copy.account))
+    copy.to.len() == 1 && copy.to.iter().all(|to| to.eq_ignore_ascii_case(&copy.from))
 }
 
 /// A server's report about what it could not deliver.

@@ -119,7 +119,7 @@ fn surprise(view: &View, facts: &Facts, life: &Life, elsewhere: &[&str]) -> Opti
     if !on_record {
         return Some("it was deleted and is not on record");
     }
-    if !elsewhere.contains(&"Deleted Items") {
+    if !elsewhere.contains(&"DeletedItems") {
         return Some("it was deleted for good");
     }
     None
@@ -162,7 +162,7 @@ mod tests {
         let mut world = World::good();
         world.desk_deletes();
         let copy = world.copy_mut("i1");
-        copy.folder = "Deleted Items".to_owned();
+        copy.folder = "DeletedItems".to_owned();
         copy.remote = "i9".to_owned();
         assert_eq!(texts(&world), Vec::<String>::new());
         world.view.records.retain(|record| !record.incoming);

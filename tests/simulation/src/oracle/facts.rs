@@ -179,6 +179,8 @@ pub struct Facts {
     pub replays: Vec<(Duration, LedgerId)>,
     /// Calls of administrators: when they began, what they were, when they were answered.
     pub admin: BTreeMap<u32, (Duration, String, Option<Duration>)>,
+    /// Changes of passwords on the servers, by login.
+    pub passwords: Vec<(Duration, String)>,
     /// Passwords.
     pub canaries: BTreeSet<String>,
 }
@@ -189,15 +191,16 @@ impl Facts {
     pub fn of(history: &[Entry]) -> Self {
         let mut facts = Self::default();
         let mut open: BTreeMap<u64, usize> = BTreeMap::new();
-        for entry in history {
-            facts.take(entry, &mut open);
+        for (number, entry) in (0..).zip(history) {
+            // What happens in one moment still has its order.
+            let at = entry.at + Duration::from_nanos(number);
+            facts.take(at, &entry.event, &mut open);
         }
         facts
     }
 
-    fn take(&mut self, entry: &Entry, open: &mut BTreeMap<u64, usize>) {
-        let at = entry.at;
-        match &entry.event {
+    fn take(&mut self, at: Duration, event: &Event, open: &mut BTreeMap<u64, usize>) {
+        match event {
             Event::EngineStarted { .. } => self.starts.push(at),
             Event::EngineCrashed { engine, .. } => {
                 self.crashes.push(at);
@@ -239,11 +242,11 @@ impl Facts {
                 .or_default()
                 .push((at, account.clone())),
             Event::FaultsEnded => self.faults_ended = Some(at),
-            Event::CallBegan { .. } | Event::CallEnded { .. } => self.take_call(entry, open),
+            Event::CallBegan { .. } | Event::CallEnded { .. } => self.take_call(at, event, open),
             Event::Arrived { .. }
             | Event::Moved { .. }
             | Event::Deleted { .. }
-            | Event::Replaced { .. } => self.take_mail(entry),
+            | Event::Replaced { .. } => self.take_mail(at, event),
             Event::Written {
                 record,
                 marker,
@@ -285,6 +288,7 @@ impl Facts {
             Event::SecretSet { canary } => {
                 self.canaries.insert(canary.clone());
             }
+            Event::PasswordChanged { login } => self.passwords.push((at, login.clone())),
             Event::Cured { .. } | Event::Note(_) => {}
         }
     }
@@ -315,8 +319,8 @@ impl Facts {
         });
     }
 
-    fn take_call(&mut self, entry: &Entry, open: &mut BTreeMap<u64, usize>) {
-        match &entry.event {
+    fn take_call(&mut self, at: Duration, event: &Event, open: &mut BTreeMap<u64, usize>) {
+        match event {
             Event::CallBegan {
                 call,
                 side,
@@ -335,7 +339,7 @@ impl Facts {
                     operation,
                     items: items.clone(),
                     engine: *engine,
-                    from: entry.at,
+                    from: at,
                     until: None,
                     end: None,
                     failed: Vec::new(),
@@ -344,7 +348,7 @@ impl Facts {
             Event::CallEnded { call, end, items } => {
                 let place = open.remove(call);
                 if let Some(call) = place.and_then(|place| self.calls.get_mut(place)) {
-                    call.until = Some(entry.at);
+                    call.until = Some(at);
                     call.end = Some(end.clone());
                     call.failed.clone_from(items);
                 }
@@ -353,9 +357,8 @@ impl Facts {
         }
     }
 
-    fn take_mail(&mut self, entry: &Entry) {
-        let at = entry.at;
-        match &entry.event {
+    fn take_mail(&mut self, at: Duration, event: &Event) {
+        match event {
             Event::Arrived {
                 account,
                 folder,
@@ -541,7 +544,7 @@ impl Facts {
         // The last certain one before, all intended ones behind it, and everything in between.
         let first = timeline
             .iter()
-            .rposition(|(at, certain, _)| *certain && *at < from)
+            .rposition(|(at, certain, _)| *certain && *at <= from)
             .unwrap_or(0);
         timeline
             .iter()

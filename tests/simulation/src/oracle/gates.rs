@@ -166,7 +166,8 @@ fn well_tested(
     let taken_back = taken_back(facts, mailbox, workload, until);
     let accounts = facts.accounts_of(mailbox);
     let timeline = facts.mailboxes.get(&mailbox)?;
-    let test = facts.tests.get(&mailbox)?.iter().find(|(at, enables)| {
+    let mut tests = facts.tests.get(&mailbox)?.iter();
+    let test = tests.find(|(at, enables)| {
         let (from, end) = (at.saturating_sub(UNDER_WAY), *at + UNDER_WAY);
         let undisturbed = !facts.windows.iter().any(|window| {
             window.overlaps(from, end)
@@ -188,12 +189,49 @@ fn well_tested(
                         Facts::in_force(timeline, *at, end).all(|profile| profile.active)
                     })
                 });
-        *enables && *at <= until && taken_back.is_none_or(|back| *at > back) && undisturbed && open
+        *enables
+            && *at <= until
+            && taken_back.is_none_or(|back| *at > back)
+            && undisturbed
+            && open
+            && knows_password(facts, mailbox, *at)
+            // Nothing came after that only a person can mend.
+            && !accounts
+                .iter()
+                .any(|account| facts.faulted(account, &[FaultClass::Permanent], *at, until))
+            && !password_changes(facts, mailbox).any(|changed| changed > *at && changed <= until)
     })?;
-    let human = accounts
-        .iter()
-        .any(|account| facts.faulted(account, &[FaultClass::Permanent], test.0, until));
-    (!human).then_some(test.0)
+    Some(test.0)
+}
+
+/// When the passwords were changed that may open a mailbox.
+fn password_changes(facts: &Facts, mailbox: MailboxId) -> impl Iterator<Item = Duration> {
+    let own = facts.accounts_of(mailbox);
+    facts.passwords.iter().filter_map(move |(at, login)| {
+        // That of a service account may open any mailbox.
+        let others = facts.mailboxes_at(login);
+        let concerned = others.is_empty() || own.iter().any(|one| one.eq_ignore_ascii_case(login));
+        concerned.then_some(*at)
+    })
+}
+
+/// Whether a test at that moment had the password that the server wants: each change was told, by
+/// a call that tests the mailbox, too.
+fn knows_password(facts: &Facts, mailbox: MailboxId, test: Duration) -> bool {
+    let tests = facts.tests.get(&mailbox).map(Vec::as_slice);
+    password_changes(facts, mailbox)
+        .filter(|changed| *changed <= test)
+        .all(|changed| {
+            facts.admin.values().any(|(began, action, ended)| {
+                action.starts_with("PasswordTold")
+                    && *began > changed
+                    && *began <= test
+                    && tests
+                        .unwrap_or_default()
+                        .iter()
+                        .any(|(at, _)| at >= began && ended.is_some_and(|ended| *at <= ended))
+            })
+        })
 }
 
 /// Whether a workload must be switched on and well at the end: its gate is open, it was switched on

@@ -144,3 +144,43 @@ fn switched_on_though_nothing_worked() {
     }
     complains(&world, "nothing ever worked");
 }
+
+#[test]
+fn who_does_not_know_the_password_need_not_be_well() {
+    let mut world = World::good();
+    world.push(
+        minutes(1000),
+        Event::PasswordChanged {
+            login: "service@contoso.example".to_owned(),
+        },
+    );
+    let well = |world: &World| {
+        let facts = Facts::of(&world.view.history);
+        healthy_at_end(&world.view, &facts, world.desk, Workload::Incoming)
+    };
+    assert!(!well(&world));
+    let number = 1;
+    world.push(
+        minutes(1100),
+        Event::AdminBegan {
+            number,
+            action: "PasswordTold(1)".to_owned(),
+        },
+    );
+    world.push(
+        minutes(1100),
+        Event::TestRequested {
+            mailbox: world.desk,
+            job: None,
+            enables: true,
+        },
+    );
+    world.push(
+        minutes(1100),
+        Event::AdminEnded {
+            number,
+            failed: None,
+        },
+    );
+    assert!(well(&world));
+}

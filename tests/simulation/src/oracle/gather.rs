@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use postroom_core::email::Direction;
+use postroom_core::job::JobState;
 use postroom_core::principal::Principal;
 use postroom_core::{RawMessage, RecordId, Timestamp};
 use postroom_engine::{Admin, Explanation, ExplanationKind};
@@ -16,7 +17,7 @@ use super::view::{
 };
 use crate::history::History;
 use crate::post::{header, marker_in};
-use crate::servers::{Protocols, System, remote};
+use crate::servers::{Protocols, System, folder_name, remote};
 use crate::setup::Protocol;
 
 /// At most so many rows and entries are explained.
@@ -116,7 +117,7 @@ fn folders(view: &mut View, systems: &[System], protocols: &Protocols) -> Conten
                     let to = summary.to.iter().chain(&summary.cc);
                     view.copies.push(Copy {
                         account: info.address.clone(),
-                        folder: folder.name.clone(),
+                        folder: folder_name(&folder),
                         remote: remote(protocol, account, item.id),
                         marker,
                         from: summary
@@ -166,6 +167,9 @@ async fn records(view: &mut View, crm: &SqliteCrm, contents: &Contents) {
             .expect("records can be listed");
         let more = emails.len() == PAGE as usize;
         for email in emails {
+            if let (Direction::Outgoing, Some(token)) = (email.direction, &email.token) {
+                view.tokens.push((email.record, token.as_str().to_owned()));
+            }
             view.records.push(record(crm, contents, &email).await);
         }
         if !more {
@@ -252,6 +256,10 @@ async fn rows(view: &mut View, store: &dyn Store) {
             record: entry.record,
             state: entry.state,
         }));
+    let open = [JobState::Running, JobState::Queued];
+    let jobs = store.jobs(&open, 10_000).await.expect(READ);
+    view.open_jobs
+        .extend(jobs.iter().map(|job| job.id.to_string()));
     let mut all = AlertFilter::default();
     all.closed = true;
     view.alerts = store.alerts(&all, page).await.expect(READ);

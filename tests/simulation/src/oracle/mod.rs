@@ -20,6 +20,7 @@ pub mod liveness;
 pub mod once;
 pub mod outage;
 pub mod outward;
+pub mod patience;
 pub mod poison;
 pub mod secrets;
 pub mod view;
@@ -67,7 +68,7 @@ const TOLD_MAX: usize = 10;
 #[must_use]
 pub fn check(view: &View) -> Vec<Violation> {
     type Check = fn(&View, &Facts) -> Vec<Violation>;
-    const CHECKS: [Check; 12] = [
+    const CHECKS: [Check; 13] = [
         inward::check,
         once::check,
         outward::check,
@@ -80,6 +81,7 @@ pub fn check(view: &View) -> Vec<Violation> {
         secrets::check,
         explain::check,
         liveness::check,
+        patience::check,
     ];
     let facts = Facts::of(&view.history);
     CHECKS

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use postroom_core::Code;
-use postroom_core::alert::Incident;
+use postroom_core::alert::{Incident, Subject};
 use postroom_core::catalogue::Class;
 use postroom_core::health::Health;
 use postroom_core::mailbox::Workload;
+use postroom_core::{Code, MailboxId};
 
 use super::Violation;
 use super::facts::Facts;
@@ -30,14 +30,26 @@ fn disabled(view: &View, facts: &Facts) -> Vec<Violation> {
             let off = !state.enabled || matches!(state.health, Health::Disabled { .. });
             if off && gates::must_be_enabled(facts, mailbox.id, workload, view.now) {
                 let text = format!(
-                    "{workload} email of {} is switched off ({:?}), and nobody did that",
-                    mailbox.id, state.health
+                    "{workload} email of {} is switched off ({:?}), and nobody did that; alerts: {:?}",
+                    mailbox.id,
+                    state.health,
+                    open_about(view, mailbox.id)
                 );
                 violations.push(Violation::new(9, text));
             }
         }
     }
     violations
+}
+
+/// What is told about a mailbox.
+pub(super) fn open_about(view: &View, mailbox: MailboxId) -> Vec<&'static str> {
+    view.alerts
+        .iter()
+        .filter(|alert| alert.closed_at.is_none())
+        .filter(|alert| alert.incident.subject == Subject::Mailbox(mailbox))
+        .map(|alert| alert.incident.code.as_str())
+        .collect()
 }
 
 /// One open alert for one incident, and not a new one for each failure.
@@ -106,6 +118,7 @@ mod tests {
                 window: 1,
                 name: "outage".to_owned(),
                 class,
+                hint: None,
                 accounts: Vec::new(),
             }),
         );

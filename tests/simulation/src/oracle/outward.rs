@@ -51,7 +51,7 @@ pub fn seen(view: &View, facts: &Facts, marker: &str, written: &Written) -> usiz
 
 /// A folder in which the sender's own copies lie.
 fn is_senders(folder: &str) -> bool {
-    matches!(folder, "Sent Items" | "Drafts" | "Outbox")
+    matches!(folder, "SentItems" | "Drafts" | "Outbox")
 }
 
 fn email(
@@ -84,7 +84,7 @@ fn email(
         .copies
         .iter()
         .filter(|copy| copy.marker.as_deref() == Some(marker))
-        .filter(|copy| copy.folder == "Sent Items" && !copy.draft)
+        .filter(|copy| copy.folder == "SentItems" && !copy.draft)
         .count();
     if filed > allowed && !sender_restored {
         wrong(format!(

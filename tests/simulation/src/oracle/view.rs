@@ -37,6 +37,10 @@ pub struct View {
     pub outside: Vec<Outside>,
     /// What the engine answers when it is asked to explain rows; `None` where nobody asked.
     pub explained: Vec<Explained>,
+    /// Tests that have not come to an end, by id.
+    pub open_jobs: Vec<String>,
+    /// Emails on record and the tokens that they were sent with.
+    pub tokens: Vec<(RecordId, String)>,
     /// What the engine says about workloads.
     pub workloads: Vec<WorkloadShown>,
     /// Everything written or said in which a secret might stand: log, alerts, errors, answers,
@@ -96,8 +100,8 @@ pub struct Outgoing {
 pub struct Copy {
     /// Whose mailbox, by address.
     pub account: String,
-    /// The folder's name; as people see it: `Inbox`,
-    /// `Sent Items`, `Drafts`, `Outbox`, `Deleted Items`.
+    /// The folder's name; well-known ones without blanks: `Inbox`,
+    /// `SentItems`, `Drafts`, `Outbox`, `DeletedItems`.
     pub folder: String,
     /// Its id, spelled as in the history.
     pub remote: String,
