@@ -17,10 +17,10 @@ use postroom_core::{
 };
 use postroom_provider::{FolderId, RemoteId};
 use postroom_store::{
-    AlertFilter, CrmCursor, CycleRecord, CycleStart, Due, EngineClaim, ErrorKind, FolderState, IncidentPattern,
-    KnownQuery, Lease, LedgerCounts, LedgerFilter, MailboxFilter, MailboxOfParty, NewOutgoing,
-    OutboxFilter, Page, PageOutcome, PageRecord, Result, SecretOwner, Settlement, Store,
-    StoreError, TokenNumbers,
+    AlertFilter, CrmCursor, CycleRecord, CycleStart, Due, EngineClaim, ErrorKind, FolderState,
+    IncidentPattern, KnownQuery, Lease, LedgerCounts, LedgerFilter, MailboxFilter, MailboxOfParty,
+    NewOutgoing, OutboxFilter, Page, PageOutcome, PageRecord, Result, SecretOwner, Settlement,
+    Store, StoreError, TokenNumbers,
 };
 
 use super::plan::{FaultError, Seam};
