@@ -127,19 +127,17 @@ fn look_for(defect: Defect, visit: Visit, clean: &Clean) -> Find {
     find
 }
 
-/// Of what was noticed the one that says best what is wrong: of the promise that the defect breaks.
-/// A simulation that failed itself has noticed nothing.
+/// Of what was noticed the one that says best what is wrong. Only promises that the defect breaks
+/// count, and a simulation that failed itself has noticed nothing.
 fn told(defect: Defect, violations: Vec<Violation>) -> Option<Violation> {
     let rank = |violation: &Violation| {
-        let promises = defect.promises().iter();
-        promises
-            .into_iter()
-            .position(|promise| *promise == violation.promise)
-            .unwrap_or(usize::MAX)
+        let mut promises = defect.promises().iter();
+        promises.position(|promise| *promise == violation.promise)
     };
     violations
         .into_iter()
         .filter(|violation| !violation.text.starts_with("panic: "))
+        .filter(|violation| rank(violation).is_some())
         .min_by_key(rank)
 }
 
@@ -150,7 +148,12 @@ pub fn table(finds: &[Find]) -> String {
         "| Defect | What is wrong | Breaks | Noticed | By promise |\n|---|---|---|---|---|\n",
     );
     for find in finds {
-        let breaks: Vec<_> = find.defect.promises().iter().map(u8::to_string).collect();
+        let promises = find
+            .defect
+            .promises()
+            .iter()
+            .filter(|promise| **promise > 0);
+        let breaks: Vec<_> = promises.map(u8::to_string).collect();
         let (after, by) = match &find.noticed {
             Some((1, violation)) => ("first seed".to_owned(), by(violation)),
             Some((seeds, violation)) => (format!("{seeds} seeds"), by(violation)),
