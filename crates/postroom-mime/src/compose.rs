@@ -22,6 +22,9 @@ use crate::error::MimeError;
 /// Bytes that make one line of base64: 76 characters.
 const LINE_BYTES: usize = 57;
 
+/// Longest name of a further field, in bytes; a line cannot be folded before its colon.
+const FIELD_NAME_BYTES_MAX: usize = 76;
+
 /// Longest name of a file that is written, in characters; readers keep no more of it.
 const NAME_LENGTH_MAX: usize = 255;
 
@@ -250,7 +253,10 @@ fn write_headers(email: &OutgoingEmail, head: &mut Vec<u8>) -> Result<(), MimeEr
         let known = RESERVED
             .iter()
             .any(|reserved| name.eq_ignore_ascii_case(reserved));
-        if known || name.is_empty() || !name.bytes().all(|b| (33..=126).contains(&b) && b != b':') {
+        if known
+            || !(1..=FIELD_NAME_BYTES_MAX).contains(&name.len())
+            || !name.bytes().all(|b| (33..=126).contains(&b) && b != b':')
+        {
             return Err(MimeError::invalid(
                 "a further header field has a name that cannot be used",
             ));

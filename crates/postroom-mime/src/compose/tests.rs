@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{ParseLimits, attachment_content, parse};
-use postroom_core::EmailAddress;
+use postroom_core::{Code, EmailAddress};
 
 fn named(name: &str, address: &str) -> NamedAddress {
     NamedAddress::new(name, address.parse::<EmailAddress>().unwrap())

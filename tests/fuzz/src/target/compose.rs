@@ -136,7 +136,9 @@ impl Target for Compose {
                 _ => {
                     let text = source.text();
                     // Readers take these away, and nobody has them.
-                    let odd = text.contains('\'') || text.to_lowercase().contains("mailto:");
+                    let odd = text.contains('\'')
+                        || text.contains("=?")
+                        || text.to_lowercase().contains("mailto:");
                     if let (Ok(address), false) = (text.parse::<EmailAddress>(), odd) {
                         email.to.push(NamedAddress::new(line, address));
                     }
