@@ -199,9 +199,9 @@ fn write_headers(email: &OutgoingEmail, head: &mut Vec<u8>) -> Result<(), MimeEr
         "Date",
         &Date::new(email.date.as_millis().div_euclid(1000)),
     );
-    put_header(head, "From", &addresses(std::slice::from_ref(&email.from)));
+    put_addresses(head, "From", std::slice::from_ref(&email.from));
     if let Some(sender) = &email.sender {
-        put_header(head, "Sender", &addresses(std::slice::from_ref(sender)));
+        put_addresses(head, "Sender", std::slice::from_ref(sender));
     }
     for (name, list) in [
         ("Reply-To", &email.reply_to),
@@ -209,7 +209,7 @@ fn write_headers(email: &OutgoingEmail, head: &mut Vec<u8>) -> Result<(), MimeEr
         ("Cc", &email.cc),
     ] {
         if !list.is_empty() {
-            put_header(head, name, &addresses(list));
+            put_addresses(head, name, list);
         }
     }
     put_text(head, "Subject", &clean(&email.subject));
@@ -278,14 +278,27 @@ fn put_header(head: &mut Vec<u8>, name: &str, value: &impl Header) {
     value.write_header(head, name.len() + 2);
 }
 
+/// Whether an encoded word may begin in there.
+fn has_word(text: &str) -> bool {
+    text.contains("=?")
+}
+
 /// Unstructured text. What looks like an encoded word is encoded itself, or readers would decode what
 /// nobody encoded (RFC 2047 section 7).
 fn put_text(head: &mut Vec<u8>, name: &str, value: &str) {
-    if !value.contains("=?") {
+    if !has_word(value) {
         return put_header(head, name, &Text::new(value));
     }
     head.extend_from_slice(name.as_bytes());
     head.push(b':');
+    for word in encoded_words(value) {
+        head.extend_from_slice(format!(" {word}\r\n").as_bytes());
+    }
+}
+
+/// The text as encoded words, one for each line.
+fn encoded_words(value: &str) -> Vec<String> {
+    let mut words = Vec::new();
     let mut word = String::new();
     let mut rest = value.chars().peekable();
     while let Some(c) = rest.next() {
@@ -293,9 +306,10 @@ fn put_text(head: &mut Vec<u8>, name: &str, value: &str) {
         // A word has at most 75 characters (section 2), and holds whole characters (section 5).
         if word.len() > ENCODED_TEXT_BYTES - 4 || rest.peek().is_none() {
             let word = STANDARD.encode(std::mem::take(&mut word));
-            head.extend_from_slice(format!(" =?utf-8?B?{word}?=\r\n").as_bytes());
+            words.push(format!("=?utf-8?B?{word}?="));
         }
     }
+    words
 }
 
 fn put_line(head: &mut Vec<u8>, name: &str, value: &str) {
@@ -314,19 +328,30 @@ fn clean(text: &str) -> String {
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn addresses(list: &[NamedAddress]) -> Address<'static> {
-    Address::new_list(
-        list.iter()
-            .map(|named| {
-                let name = named
-                    .name
-                    .as_deref()
-                    .map(clean)
-                    .filter(|name| !name.is_empty());
-                Address::new_address(name, named.address.as_str().to_owned())
-            })
-            .collect(),
-    )
+/// Addresses with their names. As in [`put_text`], a name that looks like an encoded word is encoded:
+/// quotes do not keep readers from decoding it.
+fn put_addresses(head: &mut Vec<u8>, field: &str, list: &[NamedAddress]) {
+    let name = |named: &NamedAddress| {
+        let name = named.name.as_deref().map(clean);
+        name.filter(|name| !name.is_empty())
+    };
+    let looks_encoded = |named: &NamedAddress| named.name.as_deref().is_some_and(has_word);
+    if !list.iter().any(looks_encoded) {
+        let list = list
+            .iter()
+            .map(|named| Address::new_address(name(named), named.address.as_str().to_owned()))
+            .collect();
+        return put_header(head, field, &Address::new_list(list));
+    }
+    head.extend_from_slice(field.as_bytes());
+    head.push(b':');
+    for (at, named) in list.iter().enumerate() {
+        for word in encoded_words(&name(named).unwrap_or_default()) {
+            head.extend_from_slice(format!(" {word}\r\n").as_bytes());
+        }
+        let comma = if at + 1 < list.len() { "," } else { "" };
+        head.extend_from_slice(format!(" <{}>{comma}\r\n", named.address).as_bytes());
+    }
 }
 
 fn identifiers(list: &[MessageId]) -> IdHeader<'static> {

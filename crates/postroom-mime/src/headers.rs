@@ -10,6 +10,7 @@ use postroom_core::{EmailAddress, NamedAddress, Timestamp};
 use crate::decode::{Decoder, TransferEncoding};
 use crate::fields::{Field, split, text, unfold, without_controls};
 use crate::limits::ParseLimits;
+use crate::verbatim::Verbatim;
 
 /// Longest subject that is kept, in bytes.
 const SUBJECT_BYTES_MAX: usize = 8 * 1024;
@@ -192,11 +193,8 @@ impl<'a> Reader<'a> {
         let mut found = Vec::new();
         for field in self.all(name) {
             let line = unfold(field.value, ADDRESSES_BYTES_MAX);
-            let HeaderValue::Address(parsed) = MessageStream::new(&line).parse_address() else {
-                continue;
-            };
-            for candidate in parsed.iter() {
-                match usable(candidate.name.as_deref(), candidate.address.as_deref()) {
+            for address in mailboxes(&line) {
+                match address {
                     Some(address) if self.addresses_left > 0 => {
                         self.addresses_left -= 1;
                         found.push(address);
@@ -225,6 +223,37 @@ impl<'a> Reader<'a> {
         }
         found
     }
+}
+
+/// The mailboxes of an unfolded field; `None` for what is no address.
+fn mailboxes(line: &[u8]) -> Vec<Option<NamedAddress>> {
+    if let Some(verbatim) = Verbatim::of(line) {
+        let mut left = verbatim.count();
+        let read = addresses(verbatim.line(), |name, address| {
+            match address.and_then(|address| verbatim.address(address)) {
+                Some(whole) => {
+                    left = left.saturating_sub(1);
+                    usable(name, Some(whole))
+                }
+                None => usable(name, address),
+            }
+        });
+        // Otherwise one of them was no address, but part of a comment or the like.
+        if left == 0 {
+            return read;
+        }
+    }
+    addresses(line, usable)
+}
+
+fn addresses<T>(line: &[u8], mut take: impl FnMut(Option<&str>, Option<&str>) -> T) -> Vec<T> {
+    let HeaderValue::Address(parsed) = MessageStream::new(line).parse_address() else {
+        return Vec::new();
+    };
+    parsed
+        .iter()
+        .map(|one| take(one.name.as_deref(), one.address.as_deref()))
+        .collect()
 }
 
 /// An address that can be used, from what the field parser took for name and address.

@@ -25,6 +25,7 @@ mod headers;
 mod limits;
 mod parse;
 mod structure;
+mod verbatim;
 
 pub use attachment::{attachment_content, write_attachment};
 pub use compose::{OutgoingAttachment, OutgoingEmail, compose, compose_to};

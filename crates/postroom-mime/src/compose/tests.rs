@@ -268,3 +268,28 @@ fn the_longest_name_of_a_file_spoils_nothing_but_itself() {
     let content = attachment_content(&raw, file.part, &limits, 100).unwrap();
     assert_eq!(content, b"content");
 }
+
+#[test]
+fn names_and_addresses_that_look_encoded_arrive_as_they_were_written() {
+    let mut email = email();
+    let odd = named("=?utf-8?q?Bcc?=", "=?utf-8?q?a?=@example.org");
+    email.from = odd.clone();
+    email.to = vec![
+        named("", "\"=?utf-8?q?b?= (c\"@example.org"),
+        odd.clone(),
+        named("M\u{fc}ller, \"J\" =?", "joerg@example.org"),
+        named(&"=?".repeat(100), "long@example.org"),
+    ];
+    email.cc = vec![
+        named("", "=?utf-8?q?c?=@example.org"),
+        named("Ada", "\"a>,\\\"(<b\"@example.org"),
+    ];
+    let bytes = compose(&email).unwrap();
+    let headers = crate::parse_headers(&bytes).headers;
+    assert_eq!(headers.from, Some(odd));
+    assert_eq!(headers.to, email.to);
+    assert_eq!(headers.cc, email.cc);
+    for line in bytes.split(|byte| *byte == b'\n') {
+        assert!(line.len() <= 78, "{}", String::from_utf8_lossy(line));
+    }
+}
