@@ -44,8 +44,10 @@ pub(crate) struct Loaded {
     pub(crate) profile: Option<Arc<ServerProfile>>,
     /// Where the reading of its folders stood when it was loaded, as far as the store said so.
     pub(crate) folders: Vec<(FolderId, FolderState)>,
-    /// Whether messages may have been waiting to be worked on.
+    /// Whether anything may have been waiting to be worked on.
     pub(crate) pending: bool,
+    /// What changes with every secret, where the store said so.
+    pub(crate) secrets: Option<u64>,
 }
 
 impl Environment {
@@ -70,6 +72,7 @@ impl Environment {
             profile: start.profile,
             folders: start.folders,
             pending: start.pending,
+            secrets: start.secrets,
         })
     }
 
@@ -92,6 +95,7 @@ impl Environment {
             profile,
             folders: Vec::new(),
             pending: true,
+            secrets: None,
         })
     }
 }
@@ -101,7 +105,7 @@ impl Environment {
 pub(crate) struct CompiledRules(Mutex<Option<Arc<CorrelationRules>>>);
 
 impl CompiledRules {
-    fn of(&self, organization: &Organization) -> Result<Arc<CorrelationRules>> {
+    pub(crate) fn of(&self, organization: &Organization) -> Result<Arc<CorrelationRules>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(rules) = &*kept
             && *rules.settings() == organization.settings.correlation

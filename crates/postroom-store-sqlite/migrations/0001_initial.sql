@@ -11,6 +11,8 @@ CREATE TABLE organization (
     key_id TEXT NOT NULL DEFAULT '',
     key_nonce BLOB NOT NULL DEFAULT x'',
     key_check BLOB NOT NULL DEFAULT x'',
+    -- Grows whenever a secret is stored or deleted.
+    secrets_changed INTEGER NOT NULL DEFAULT 0,
     outgoing_cursor TEXT
 ) STRICT;
 

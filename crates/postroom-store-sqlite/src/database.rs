@@ -37,6 +37,9 @@ pub(crate) struct Database {
     path: PathBuf,
     segment_directory: PathBuf,
     sync: bool,
+    /// There is one connection, and it reads, too: all work is done where it is asked for, and a
+    /// second connection would find its pages outdated after each write of the first.
+    single: bool,
     writer: Mutex<Writer>,
     readers: Mutex<Vec<Connection>>,
     /// The same with the file mapped.
@@ -129,6 +132,7 @@ impl Database {
         segments: Segments,
         segment_directory: PathBuf,
         sync: bool,
+        single: bool,
         seal: Seal,
         fill: Fill,
     ) -> Self {
@@ -136,6 +140,7 @@ impl Database {
             path,
             segment_directory,
             sync,
+            single,
             writer: Mutex::new(Writer {
                 connection,
                 segments,
@@ -204,6 +209,16 @@ impl Database {
         connect: impl FnOnce() -> Outcome<Connection>,
         work: impl FnOnce(&Read<'_>) -> Outcome<T>,
     ) -> Outcome<T> {
+        if self.single {
+            let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let snapshot = Transaction::begin(&writer.connection, "BEGIN")?;
+            let done = work(&Read {
+                connection: &writer.connection,
+                database: self,
+            });
+            let ended = snapshot.end("ROLLBACK");
+            return done.and_then(|value| ended.map(|()| value));
+        }
         let pooled = pool.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match pooled {
             Some(connection) => connection,

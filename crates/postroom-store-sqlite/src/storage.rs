@@ -28,6 +28,8 @@ pub struct StorageOptions {
     path: PathBuf,
     key: KeySource,
     executor: Option<Arc<dyn Executor>>,
+    single: bool,
+    exclusive: bool,
     fill: Fill,
     segment_bytes_max: u64,
     sync: bool,
@@ -58,6 +60,8 @@ impl StorageOptions {
             },
             key: KeySource::None,
             executor: None,
+            single: false,
+            exclusive: false,
             fill: Arc::new(getrandom::fill),
             segment_bytes_max: SEGMENT_BYTES_MAX,
             sync: true,
@@ -79,10 +83,19 @@ impl StorageOptions {
         self
     }
 
-    /// Runs the work at once on the calling thread.
+    /// Runs the work at once on the calling thread, over one connection.
     #[must_use]
-    pub fn inline(self) -> Self {
+    pub fn inline(mut self) -> Self {
+        self.single = true;
         self.with_executor(Arc::new(InlineExecutor::new()))
+    }
+
+    /// Keeps everybody else off the file while it is open, and is spared the locks of each statement.
+    /// Only for [`inline`](Self::inline) work: threads have a connection each.
+    #[must_use]
+    pub const fn exclusive(mut self) -> Self {
+        self.exclusive = true;
+        self
     }
 
     /// Takes randomness (nonces, ids of records) from there: for simulations that repeat.
@@ -236,6 +249,11 @@ fn create(options: &StorageOptions, organization: &Organization) -> Outcome<Conn
 }
 
 fn open(options: &StorageOptions, mut connection: Connection) -> Outcome<SqliteStorage> {
+    if options.exclusive && options.single {
+        connection
+            .execute_batch("PRAGMA locking_mode = EXCLUSIVE")
+            .map_err(|source| Failure::sql("lock the file", source))?;
+    }
     migrate(&mut connection, |_| Ok(()))?;
     let seal = Seal::load(&options.key)?;
     let executor = match &options.executor {
@@ -255,6 +273,7 @@ fn open(options: &StorageOptions, mut connection: Connection) -> Outcome<SqliteS
         ),
         segment_directory,
         options.sync,
+        options.single,
         seal,
         Arc::clone(&options.fill),
     );

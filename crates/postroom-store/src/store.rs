@@ -320,7 +320,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     async fn outgoing_cursor(&self) -> Result<Option<CrmCursor>>;
 
     /// Takes over outgoing emails and the cursor of the feed together. An entry whose record is in
-    /// the outbox already is left out: the feed may repeat.
+    /// the outbox already is left out: the feed may repeat. A store may make outgoing email of their
+    /// mailboxes due in the same unit of work, where it is healthy.
     async fn enqueue_outgoing(
         &self,
         emails: &[NewOutgoing],

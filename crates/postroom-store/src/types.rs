@@ -120,8 +120,12 @@ pub struct CycleStart {
     pub profile: Option<Arc<ServerProfile>>,
     /// Where the reading of its folders stands, as far as they were read.
     pub folders: Vec<(FolderId, FolderState)>,
-    /// Whether rows of the ledger are pending that may be worked on.
+    /// Whether there may be something to work on: pending rows of the ledger for incoming email,
+    /// entries of the outbox that have not come to an end for outgoing email.
     pub pending: bool,
+    /// Changes whenever any secret is stored or deleted, where the store knows: whoever sees the same
+    /// number again need not read a secret again.
+    pub secrets: Option<u64>,
 }
 
 impl CycleStart {
@@ -140,6 +144,7 @@ impl CycleStart {
             profile,
             folders: Vec::new(),
             pending: true,
+            secrets: None,
         }
     }
 }

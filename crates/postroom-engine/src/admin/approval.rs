@@ -177,6 +177,7 @@ impl Admin {
         let mailbox = self.known_mailbox(ACTION, id).await?;
         if let Some(profile) = mailbox.profile {
             self.environment.breakers.forget(profile);
+            self.environment.outages.forget(profile);
         }
         self.make_due(&mailbox).await
     }

@@ -124,6 +124,7 @@ impl Admin {
         self.environment.store.save_profile(profile).await?;
         self.audit(principal, ACTION, subject, "changed").await?;
         self.environment.breakers.forget(profile.id);
+        self.environment.outages.forget(profile.id);
         self.environment.wake.notify_one();
         Ok(profile.clone())
     }

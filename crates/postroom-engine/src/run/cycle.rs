@@ -23,6 +23,9 @@ use crate::run::{incoming, outgoing};
 
 /// How long a workload whose gate is closed is left alone. Opening the gate makes it due at once.
 const GATE_PAUSE: Duration = Duration::from_secs(5 * 60);
+/// Outgoing email makes its workload due when it is taken over. Where none is open, this is how long
+/// until the next look all the same.
+const OUTGOING_LOOK: Duration = Duration::from_secs(60 * 60);
 /// A lease with less than this left is renewed before the next request.
 const LEASE_MARGIN: Duration = Duration::from_secs(105);
 /// What a cycle works with.
@@ -259,7 +262,13 @@ async fn succeeded(
         end.unfinished,
         ended,
     );
-    let next = match (due.at, end.again_at) {
+    let nobody_asked = cycle.lease.workload == Workload::Outgoing && !end.found;
+    let due_at = if nobody_asked && !cycle.loaded.pending {
+        due.at.map(|at| at.max(ended.plus(OUTGOING_LOOK)))
+    } else {
+        due.at
+    };
+    let next = match (due_at, end.again_at) {
         (Some(at), Some(again)) => at.min(again.max(ended)),
         (at, again) => at.or(again).unwrap_or(ended),
     };
@@ -273,10 +282,14 @@ async fn succeeded(
     } else {
         store.record_cycle(&cycle.lease, &record).await?;
     }
-    if let Some(code) = environment.breakers.succeeded(cycle.profile.id) {
+    if nobody_asked {
+        // Nothing was sent, so that the server was not heard: that is no sign that it is well.
+        environment.breakers.undecided(cycle.profile.id);
+    } else if let Some(code) = environment.breakers.succeeded(cycle.profile.id) {
         environment.close(code, &cycle.about()).await?;
     }
-    if state.health != Health::Healthy {
+    // An engine that has just started does not know what another one left open.
+    if state.health != Health::Healthy || environment.outages.is_unknown(cycle.profile.id) {
         profile_recovers(cycle).await?;
     }
     Ok(Ran::Succeeded)

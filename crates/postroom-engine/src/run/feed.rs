@@ -9,7 +9,7 @@ use postroom_core::tracking::{CorrelationRules, TrackingToken, index_entry};
 use postroom_core::{Code, EmailAddress, Mailbox, MailboxId, Organization, Workload, planted};
 use postroom_store::{NewOutgoing, OutgoingEmail, OutgoingReport, OutgoingStatus};
 
-use crate::environment::{Environment, rules};
+use crate::environment::Environment;
 use crate::error::Result;
 use crate::plan::alerts::About;
 use crate::run::message::application_email;
@@ -34,7 +34,7 @@ pub(crate) async fn take_over(environment: &Environment) -> Result<u64> {
             break;
         }
         let organization = environment.store.organization().await?;
-        let rules = rules(&organization)?;
+        let rules = environment.rules.of(&organization)?;
         let mut intake = Intake {
             environment,
             organization: &organization,

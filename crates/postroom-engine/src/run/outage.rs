@@ -44,6 +44,18 @@ impl OutageWatch {
         watched.events > watched.failing / 8
     }
 
+    /// Something other than a cycle may have changed the count: the next cycle that succeeds counts.
+    pub(crate) fn forget(&self, profile: ProfileId) {
+        let mut profiles = self.profiles.lock().unwrap_or_else(PoisonError::into_inner);
+        profiles.remove(&profile);
+    }
+
+    /// Whether the mailboxes of the profile were never counted, or are to be counted again.
+    pub(crate) fn is_unknown(&self, profile: ProfileId) -> bool {
+        let profiles = self.profiles.lock().unwrap_or_else(PoisonError::into_inner);
+        !profiles.contains_key(&profile)
+    }
+
     /// So many were in trouble.
     fn counted(&self, profile: ProfileId, failing: usize) {
         let mut profiles = self.profiles.lock().unwrap_or_else(PoisonError::into_inner);

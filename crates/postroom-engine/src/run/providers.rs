@@ -10,7 +10,7 @@ use postroom_provider::registry::Credentials;
 use postroom_provider::{FolderId, Provider, ProviderRequest};
 use postroom_store::SecretOwner;
 
-use crate::environment::Environment;
+use crate::environment::{Environment, Loaded};
 use crate::error::{EngineError, ErrorKind, Result};
 use crate::plan::pick::{PermitKey, permit_key};
 
@@ -36,6 +36,41 @@ struct Kept {
     provider: Arc<dyn Provider>,
     inbox: Option<FolderId>,
     used: u64,
+    seen: Option<Seen>,
+}
+
+/// What a cycle had read when its provider was made: while it reads the same, the provider's request
+/// is the same, and nobody need make one to find out.
+#[derive(Debug)]
+struct Seen {
+    profile: Arc<ServerProfile>,
+    secrets: u64,
+    address: Option<EmailAddress>,
+    user_name: Option<String>,
+    allow_credentials: bool,
+}
+
+impl Seen {
+    fn of(loaded: &Loaded) -> Option<Self> {
+        Some(Self {
+            profile: Arc::clone(loaded.profile.as_ref()?),
+            secrets: loaded.secrets?,
+            address: loaded.mailbox.address.clone(),
+            user_name: loaded.mailbox.user_name.clone(),
+            allow_credentials: loaded.mailbox.allow_credentials,
+        })
+    }
+
+    fn again(&self, loaded: &Loaded) -> bool {
+        let mailbox = &loaded.mailbox;
+        let profile = loaded.profile.as_ref();
+        let text = EmailAddress::as_str;
+        loaded.secrets == Some(self.secrets)
+            && profile.is_some_and(|profile| Arc::ptr_eq(profile, &self.profile))
+            && mailbox.address.as_ref().map(text) == self.address.as_ref().map(text)
+            && mailbox.user_name == self.user_name
+            && mailbox.allow_credentials == self.allow_credentials
+    }
 }
 
 /// The providers of all mailboxes, at most so many; the longest unused go first. Those that share an
@@ -88,6 +123,29 @@ impl Providers {
         Some(Arc::clone(&kept.provider))
     }
 
+    /// The provider kept for a mailbox, where a cycle reads what the one before it read.
+    fn unchanged(
+        &self,
+        key: (MailboxId, Direction),
+        loaded: &Loaded,
+    ) -> Option<Arc<dyn Provider>> {
+        let mut cache = self.cache();
+        cache.uses += 1;
+        let uses = cache.uses;
+        let kept = cache.entries.get_mut(&key)?;
+        if !kept.seen.as_ref()?.again(loaded) {
+            return None;
+        }
+        kept.used = uses;
+        Some(Arc::clone(&kept.provider))
+    }
+
+    fn remember_seen(&self, key: (MailboxId, Direction), loaded: &Loaded) {
+        if let Some(kept) = self.cache().entries.get_mut(&key) {
+            kept.seen = Seen::of(loaded);
+        }
+    }
+
     fn keep(
         &self,
         key: (MailboxId, Direction),
@@ -106,6 +164,7 @@ impl Providers {
             provider: Arc::clone(provider),
             inbox: None,
             used: cache.uses,
+            seen: None,
         };
         cache.entries.insert(key, kept);
     }
@@ -144,6 +203,27 @@ impl Providers {
 }
 
 impl Environment {
+    /// The provider of a cycle's mailbox for a direction.
+    ///
+    /// # Errors
+    /// As [`Self::provider`].
+    pub(crate) async fn provider_of(
+        &self,
+        loaded: &Loaded,
+        profile: &ServerProfile,
+        direction: Direction,
+    ) -> Result<Arc<dyn Provider>> {
+        let key = (loaded.mailbox.id, direction);
+        if let Some(provider) = self.providers.unchanged(key, loaded) {
+            return Ok(provider);
+        }
+        let provider = self.provider(&loaded.mailbox, profile, direction).await?;
+        // The secrets were counted before the one that was used was read: where one changed in
+        // between, the next cycle compares again.
+        self.providers.remember_seen(key, loaded);
+        Ok(provider)
+    }
+
     /// The provider of a mailbox for a direction.
     ///
     /// # Errors

@@ -81,6 +81,10 @@ struct Scheduler<'a> {
     tasks: JoinSet<Ended>,
     running: BTreeSet<(MailboxId, Workload)>,
     jobs: BTreeSet<JobId>,
+    /// Somebody may have asked for a job just now, or one that has to wait can begin.
+    look_for_jobs: bool,
+    /// When jobs were looked for, those asked for by other processes too.
+    jobs_at: Option<Timestamp>,
     feeding: bool,
     fed_at: Option<Timestamp>,
     permits: Permits,
@@ -94,6 +98,8 @@ pub(crate) async fn run(environment: &Arc<Environment>, stop: &CancellationToken
         tasks: JoinSet::new(),
         running: BTreeSet::new(),
         jobs: BTreeSet::new(),
+        look_for_jobs: true,
+        jobs_at: None,
         feeding: false,
         fed_at: None,
         permits: Permits::default(),
@@ -124,7 +130,7 @@ impl Scheduler<'_> {
                 biased;
                 () = self.stop.cancelled() => {}
                 Some(ended) = self.tasks.join_next() => self.ended(ended),
-                () = self.environment.wake.notified() => {}
+                () = self.environment.wake.notified() => self.look_for_jobs = true,
                 () = clock.sleep(pause) => {}
             }
             while let Some(ended) = self.tasks.try_join_next() {
@@ -137,7 +143,12 @@ impl Scheduler<'_> {
     async fn dispatch(&mut self) -> Result<()> {
         let bounds = &self.environment.bounds;
         let store = &self.environment.store;
-        if self.jobs.len() < bounds.jobs {
+        let now = self.environment.now();
+        // A clock that was set back must not stop anything until it has caught up.
+        let set_back = |at: Timestamp| now < at && !planted!(ClockBackStopsFeed);
+        let rested = |at: Timestamp| set_back(at) || now.since(at) >= bounds.poll;
+        let look = self.look_for_jobs || self.jobs_at.is_none_or(rested);
+        if look && self.jobs.len() < bounds.jobs {
             let limit = u32::try_from(bounds.jobs.saturating_mul(2)).unwrap_or(u32::MAX);
             let claimed = !planted!(JobsLostOnRestart);
             let jobs = store
@@ -145,6 +156,8 @@ impl Scheduler<'_> {
                 .await?
                 .into_iter()
                 .filter(|job| claimed || job.state == JobState::Queued);
+            self.look_for_jobs = false;
+            self.jobs_at = Some(now);
             for job in jobs {
                 if self.jobs.len() < bounds.jobs && self.jobs.insert(job.id) {
                     let environment = Arc::clone(self.environment);
@@ -168,10 +181,6 @@ impl Scheduler<'_> {
                 }
             }
         }
-        let now = self.environment.now();
-        // A clock that was set back must not stop the feed until it has caught up.
-        let set_back = |at: Timestamp| now < at && !planted!(ClockBackStopsFeed);
-        let rested = |at: Timestamp| set_back(at) || now.since(at) >= bounds.poll;
         if !self.feeding && self.fed_at.is_none_or(rested) {
             self.feeding = true;
             self.fed_at = Some(now);
@@ -187,6 +196,7 @@ impl Scheduler<'_> {
                 }
             });
         }
+        let now = self.environment.now();
         let free = bounds.active.saturating_sub(self.running.len());
         if free > 0 {
             let due = store.due(now, bounds.due_window).await?;
@@ -249,6 +259,7 @@ impl Scheduler<'_> {
             }
             Task::Job(id) => {
                 self.jobs.remove(&id);
+                self.look_for_jobs = true;
                 log(&result, "a test could not be recorded", None);
             }
             Task::Feed => {

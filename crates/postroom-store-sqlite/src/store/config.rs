@@ -30,22 +30,23 @@ pub(super) fn organization(connection: &Connection) -> Outcome<Organization> {
     })
 }
 
-/// The same, decoded only where it has changed.
-pub(super) fn organization_kept(write: &Write<'_>) -> Outcome<Arc<Organization>> {
+/// The same, decoded only where it has changed, and the number that changes with every secret.
+pub(super) fn organization_kept(write: &Write<'_>) -> Outcome<(Arc<Organization>, u64)> {
     one(
         write,
         "organization",
-        "SELECT id, definition FROM organization WHERE only_row = 1",
+        "SELECT id, definition, secrets_changed FROM organization WHERE only_row = 1",
         [],
         |row| {
             let id = row.id(0)?;
+            let secrets = row.unsigned(2)?;
             let kept = write.database.decoded.organizations.json(id, row, 1)?;
             if kept.id == id {
-                return Ok(kept);
+                return Ok((kept, secrets));
             }
             let mut organization = Organization::clone(&kept);
             organization.id = id;
-            Ok(Arc::new(organization))
+            Ok((Arc::new(organization), secrets))
         },
     )?
     .ok_or_else(|| Failure::Corrupt {

@@ -1,6 +1,7 @@
 //! The outbox, the feed's cursor, and the numbers that tokens are made of.
 
 use postroom_core::email::MessageId;
+use postroom_core::health::Health;
 use postroom_core::outbox::{OutboxEntry, OutboxState};
 use postroom_core::{MailboxId, OutboxId, PartyId, RawMessage, Timestamp};
 use postroom_store::{
@@ -59,6 +60,7 @@ pub(super) fn enqueue(
     cursor: Option<&CrmCursor>,
 ) -> Outcome<()> {
     let mut indexing = Indexing::new(write)?;
+    let healthy = json(&Health::Healthy)?;
     for email in emails {
         let entry = &email.entry;
         if let Some(record) = &entry.record {
@@ -102,6 +104,13 @@ pub(super) fn enqueue(
         if let Some(indexed) = &email.index {
             indexing.put(indexed, None)?;
         }
+        // One in trouble keeps its own time: its server may have asked for a wait.
+        change(
+            write,
+            "UPDATE workloads SET next_due_ms = ?2
+             WHERE mailbox_no = ?1 AND workload = 'outgoing' AND next_due_ms > ?2 AND health = ?3",
+            params![mailbox_no, entry.created_at.as_millis(), healthy],
+        )?;
     }
     indexing.finish()?;
     if let Some(cursor) = cursor {
@@ -112,6 +121,19 @@ pub(super) fn enqueue(
         )?;
     }
     Ok(())
+}
+
+/// Whether an outgoing cycle may find anything to do.
+pub(super) fn any_open(connection: &Connection, mailbox_no: i64) -> Outcome<bool> {
+    let open = one(
+        connection,
+        "outbox",
+        "SELECT 1 FROM outbox
+         WHERE mailbox_no = ?1 AND state_name IN ('pending_send', 'sending', 'unknown') LIMIT 1",
+        params![mailbox_no],
+        |_| Ok(()),
+    )?;
+    Ok(open.is_some())
 }
 
 pub(super) fn due(

@@ -6,7 +6,7 @@ use postroom_core::{HolderId, MailboxId, Timestamp, Workload, planted};
 use postroom_store::{CycleRecord, CycleStart, Due, Lease};
 use rusqlite::{Connection, params};
 
-use super::{config, incoming, mailboxes};
+use super::{config, incoming, mailboxes, outgoing};
 use crate::database::Write;
 use crate::failure::{Failure, Outcome};
 use crate::sql::{Id, all, change, int, json, one};
@@ -90,17 +90,21 @@ pub(super) fn begin_cycle(
     let Some(lease) = acquire(write, mailbox, workload, holder, now, duration)? else {
         return Ok(None);
     };
-    let organization = config::organization_kept(write)?;
+    let (organization, secrets) = config::organization_kept(write)?;
     let (no, mailbox) = mailboxes::get_kept(write, mailbox)?;
     let profile = match mailbox.profile {
         Some(id) => config::profile_kept(write, id)?,
         None => None,
     };
     let mut start = CycleStart::new(lease, organization, mailbox, profile);
-    start.pending = false;
-    if workload == Workload::Incoming {
-        start.folders = incoming::folder_states(write, no)?;
-        start.pending = incoming::any_pending(write, no, now)?;
+    start.secrets = Some(secrets);
+    match workload {
+        Workload::Incoming => {
+            start.folders = incoming::folder_states(write, no)?;
+            start.pending = incoming::any_pending(write, no, now)?;
+        }
+        Workload::Outgoing => start.pending = outgoing::any_open(write, no)?,
+        Workload::Items => {}
     }
     Ok(Some(start))
 }

@@ -86,6 +86,16 @@ pub(super) fn put(write: &Write<'_>, owner: SecretOwner, secret: &Secret) -> Out
          ON CONFLICT (owner_kind, owner) DO UPDATE SET nonce = excluded.nonce, sealed = excluded.sealed",
         params![kind, id, sealed.nonce, sealed.bytes],
     )?;
+    changed(write)
+}
+
+/// Tells whoever remembers secrets that they are others now.
+fn changed(write: &Write<'_>) -> Outcome<()> {
+    change(
+        write,
+        "UPDATE organization SET secrets_changed = secrets_changed + 1 WHERE only_row = 1",
+        [],
+    )?;
     Ok(())
 }
 
@@ -121,7 +131,7 @@ pub(super) fn delete(write: &Write<'_>, owner: SecretOwner) -> Outcome<()> {
         "DELETE FROM secrets WHERE owner_kind = ?1 AND owner = ?2",
         params![kind, id],
     )?;
-    Ok(())
+    changed(write)
 }
 
 /// Forgets all secrets and the key that sealed them.
@@ -132,7 +142,7 @@ pub(crate) fn discard(write: &Write<'_>) -> Outcome<()> {
         "UPDATE organization SET key_id = '', key_nonce = x'', key_check = x'' WHERE only_row = 1",
         [],
     )?;
-    Ok(())
+    changed(write)
 }
 
 /// Whether the key of this store opens its secrets; a store without secrets takes any key, or none.

@@ -1,10 +1,10 @@
 //! Due times and leases.
 
-use postroom_core::Workload;
-use postroom_store::{CycleRecord, ErrorKind};
+use postroom_core::{Secret, Workload};
+use postroom_store::{CycleRecord, ErrorKind, SecretOwner};
 
 use crate::check::{CheckResult, Stop, ensure, ensure_eq};
-use crate::store::case::{Case, MINUTE, NOW, deliver, holder, inbox, page, refused};
+use crate::store::case::{Case, MINUTE, NOW, deliver, holder, inbox, outgoing, page, refused};
 
 pub(in crate::store) async fn what_is_due_comes_longest_overdue_first(
     case: &mut Case,
@@ -198,6 +198,26 @@ pub(in crate::store) async fn a_cycle_begins_with_its_lease_and_ends_without(
         "what the cycle before left"
     );
     ensure!(second.pending, "a pending row was passed over");
+    // Whoever sees the same number again does not read secrets again.
+    let secret = SecretOwner::Mailbox(user.id);
+    store.put_secret(secret, &Secret::new("one")).await?;
+    store.finish_cycle(&second.lease, &record).await?;
+    let third = begin(3).await?.ok_or_else(not_given)?;
+    store.put_secret(secret, &Secret::new("two")).await?;
+    store.finish_cycle(&third.lease, &record).await?;
+    let second = begin(2).await?.ok_or_else(not_given)?;
+    ensure!(
+        third.secrets.is_none() || third.secrets != second.secrets,
+        "a changed secret goes unnoticed"
+    );
+    store
+        .enqueue_outgoing(&[outgoing(&user, 1)?], None)
+        .await?;
+    let sends = store
+        .begin_cycle(user.id, Workload::Outgoing, holder(1), NOW, MINUTE)
+        .await?
+        .ok_or_else(not_given)?;
+    ensure!(sends.pending, "an email that waits was passed over");
     if let Some((_, state)) = second.folders.iter().find(|(folder, _)| *folder == inbox()) {
         ensure_eq!(
             *state,

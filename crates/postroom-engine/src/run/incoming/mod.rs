@@ -37,7 +37,7 @@ const PAGES_MAX: u32 = 2000;
 pub(crate) async fn run(cycle: &mut Cycle<'_>) -> Result<CycleEnd, CycleStop> {
     let environment = cycle.environment;
     let provider = environment
-        .provider(cycle.mailbox(), cycle.profile, Direction::Incoming)
+        .provider_of(cycle.loaded, cycle.profile, Direction::Incoming)
         .await?;
     let Some(source) = provider.mail() else {
         let failure = CycleFailure::new(Code::MethodNotSupported, "the provider cannot read mail");

@@ -26,10 +26,13 @@ const SECOND_LOOKS_MAX: u32 = 20;
 /// Runs the outgoing cycle.
 pub(crate) async fn run(cycle: &mut Cycle<'_>) -> Result<CycleEnd, CycleStop> {
     let environment = cycle.environment;
-    let provider = environment
-        .provider(cycle.mailbox(), cycle.profile, Direction::Outgoing)
-        .await?;
     let mut end = CycleEnd::default();
+    if !cycle.loaded.pending {
+        return Ok(end);
+    }
+    let provider = environment
+        .provider_of(cycle.loaded, cycle.profile, Direction::Outgoing)
+        .await?;
     let result = send_all(cycle, provider.as_ref(), &mut end).await;
     if end.found {
         // The application hears of what was done even where the cycle ended early. A failure to

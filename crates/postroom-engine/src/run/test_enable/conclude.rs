@@ -43,6 +43,9 @@ pub(super) async fn conclude(
     let Some(code) = failure else {
         close_earlier(environment, &about).await?;
         recover(environment, job, workload, now).await?;
+        if let Some(profile) = &loaded.profile {
+            environment.outages.forget(profile.id);
+        }
         let event = match workload {
             Workload::Incoming => Code::IncomingTestSucceeded,
             Workload::Outgoing => Code::OutgoingTestSucceeded,
