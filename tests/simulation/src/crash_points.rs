@@ -117,7 +117,9 @@ impl FromStr for Point {
         else {
             return Err("write it as SCENARIO:NUMBER:KIND".to_owned());
         };
-        let number = number.parse().map_err(|error| format!("{number}: {error}"))?;
+        let number = number
+            .parse()
+            .map_err(|error| format!("{number}: {error}"))?;
         let kind = Kind::ALL
             .into_iter()
             .find(|known| known.name() == kind)
@@ -164,7 +166,10 @@ pub fn clean(small: &Small) -> (Vec<Called>, Outcome) {
     });
     let plan: Arc<dyn FaultPlan> = Arc::<Recorder>::clone(&recorder);
     let outcome = run(&small.scenario, &options(plan));
-    let mut calls = recorder.calls.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut calls = recorder
+        .calls
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     (std::mem::take(&mut *calls), outcome)
 }
 
@@ -272,13 +277,9 @@ pub struct Route<'a> {
 
 /// Goes through the points; `tell` gets each run after which something was found, and `None` for
 /// a clean run in which something was.
-pub fn tour(
-    route: Route<'_>,
-    mut tell: impl FnMut(&Small, Option<&Point>, &Outcome),
-) -> Tour {
-    let wanted = |small: &Small| {
-        route.only.is_empty() || route.only.iter().any(|name| name == small.name)
-    };
+pub fn tour(route: Route<'_>, mut tell: impl FnMut(&Small, Option<&Point>, &Outcome)) -> Tour {
+    let wanted =
+        |small: &Small| route.only.is_empty() || route.only.iter().any(|name| name == small.name);
     let smalls: Vec<Small> = scenarios().into_iter().filter(wanted).collect();
     let mut tour = Tour::default();
     let mut points = Vec::new();
@@ -312,7 +313,8 @@ pub fn tour(
                     let Some((at, number, _, verdict)) = points.get(this).copied() else {
                         return;
                     };
-                    let outcome = at_point(&smalls[at].scenario, number, verdict, Options::default());
+                    let outcome =
+                        at_point(&smalls[at].scenario, number, verdict, Options::default());
                     if outcomes.send((this, outcome)).is_err() {
                         return;
                     }

@@ -32,19 +32,39 @@ pub fn scenarios() -> Vec<Small> {
     use Protocol::{Ews, Memory};
 
     vec![
-        enable("enable", "two mailboxes are tested and enabled", &[Ews, Memory]),
+        enable(
+            "enable",
+            "two mailboxes are tested and enabled",
+            &[Ews, Memory],
+        ),
         conversation("conversation-ews", "one conversation, in one batch", Ews),
-        conversation("conversation-memory", "the same, without a protocol", Memory),
+        conversation(
+            "conversation-memory",
+            "the same, without a protocol",
+            Memory,
+        ),
         outgoing("outgoing-ews", "email leaves, and an answer comes", Ews),
         outgoing("outgoing-memory", "the same, without a protocol", Memory),
         quarantine("quarantine-ews", "one message that nobody can read", Ews),
         quarantine("quarantine-memory", "the same, without a protocol", Memory),
         relisting("relisting-ews", "the server forgets its sync states", Ews),
         relisting("relisting-memory", "the same, without a protocol", Memory),
-        delete("delete-ews", "queues whose messages are deleted once on record", Ews),
+        delete(
+            "delete-ews",
+            "queues whose messages are deleted once on record",
+            Ews,
+        ),
         delete("delete-memory", "the same, without a protocol", Memory),
-        editing("editing", "an administrator switches things off and on", Ews),
-        moved("moved", "items get other ids while email comes and goes", Ews),
+        editing(
+            "editing",
+            "an administrator switches things off and on",
+            Ews,
+        ),
+        moved(
+            "moved",
+            "items get other ids while email comes and goes",
+            Ews,
+        ),
     ]
 }
 
@@ -148,7 +168,12 @@ fn conversation(name: &'static str, about: &'static str, protocol: Protocol) -> 
     let first = plot.deliver(BEGIN, &[0, 1], Shape::Alternative, Answer::Nothing);
     let second = plot.deliver(BEGIN, &[0], Shape::Plain, Answer::Id(first));
     plot.deliver(BEGIN, &[0, 1], Shape::NoId, Answer::Id(second));
-    plot.deliver(BEGIN, &[1], Shape::Attachment(30_000), Answer::Subject(first));
+    plot.deliver(
+        BEGIN,
+        &[1],
+        Shape::Attachment(30_000),
+        Answer::Subject(first),
+    );
     plot.small(name, about, BEGIN, BEGIN + 7)
 }
 

@@ -4,10 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use postroom_core::Workload;
 use postroom_core::health::Health;
 use postroom_core::job::JobState;
 use postroom_core::mailbox::DeliveryMethod;
-use postroom_core::Workload;
 use tokio::time::Instant;
 
 use crate::action::{Action, Scenario};
@@ -157,10 +157,7 @@ fn agenda(scenario: &Scenario) -> Vec<(Duration, Item)> {
         agenda.push((step.at, 2, Item::Step(at)));
     }
     agenda.sort_by_key(|(at, order, _)| (*at, *order));
-    agenda
-        .into_iter()
-        .map(|(at, _, item)| (at, item))
-        .collect()
+    agenda.into_iter().map(|(at, _, item)| (at, item)).collect()
 }
 
 impl Driver<'_> {
@@ -321,9 +318,9 @@ impl Driver<'_> {
             .into_iter()
             .any(|(state, count)| state == "pending" && count > 0);
         let counts = store.outbox_counts(None).await.expect(READ);
-        let sending = counts
-            .into_iter()
-            .any(|(state, count)| matches!(state.as_str(), "pending_send" | "sending") && count > 0);
+        let sending = counts.into_iter().any(|(state, count)| {
+            matches!(state.as_str(), "pending_send" | "sending") && count > 0
+        });
         let unreported = store.outbox_unreported(1).await.expect(READ);
         !pending && !sending && unreported.is_empty()
     }

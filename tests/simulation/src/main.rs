@@ -16,7 +16,7 @@ use postroom_sim::drive::{Options, run};
 use postroom_sim::failures;
 use postroom_sim::generate::{Params, Size, generate};
 use postroom_sim::report::Outcome;
-use postroom_sim::run_many::{Seeds, run_many};
+use postroom_sim::run_many::{Seeds, run_many, run_twice};
 use postroom_sim::setup::Protocol;
 use postroom_sim::speed::measure;
 use postroom_sim::trace::Keep;
@@ -55,6 +55,9 @@ struct Arguments {
     /// Prints the scenario and runs nothing.
     #[arg(long)]
     print: bool,
+    /// Runs each of the seeds twice: the second run must be the first one again, line by line.
+    #[arg(long, requires = "seeds")]
+    twice: bool,
     /// So many seeds at a time; one for each core where missing.
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
@@ -144,6 +147,22 @@ fn main() -> ExitCode {
     let began = Instant::now();
     let mut options = Options::default();
     options.unchecked = arguments.unchecked;
+    if let Some(seeds) = arguments.seeds.filter(|_| arguments.twice) {
+        let differing = run_twice(seeds, params, &options, arguments.jobs);
+        for seed in &differing {
+            println!("seed {seed} is not the same run again");
+        }
+        println!(
+            "seeds run twice       {}",
+            seeds.until.saturating_sub(seeds.from)
+        );
+        println!("not the same again    {}", differing.len());
+        return if differing.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
+    }
     let totals = if let Some(seeds) = arguments.seeds {
         let (mut failing, mut done) = (Vec::new(), 0_u64);
         let totals = run_many(seeds, params, &options, arguments.jobs, |outcome| {
@@ -248,7 +267,10 @@ fn crash_points(arguments: &Arguments) -> ExitCode {
         }
     });
     print!("{}", tour.text());
-    println!("real time             {:.1} s", began.elapsed().as_secs_f64());
+    println!(
+        "real time             {:.1} s",
+        began.elapsed().as_secs_f64()
+    );
     if tour.violated() == 0 && tour.points() > 0 {
         ExitCode::SUCCESS
     } else {
@@ -261,7 +283,9 @@ fn speed(arguments: &Arguments) -> ExitCode {
     for protocol in [Protocol::Ews, Protocol::Memory] {
         let speed = measure(protocol, arguments.mailboxes, arguments.hours, false);
         println!("{}", speed.text());
-        let worked = speed.per_processor_second().unwrap_or_else(|| speed.per_second());
+        let worked = speed
+            .per_processor_second()
+            .unwrap_or_else(|| speed.per_second());
         fast &= arguments.at_least.is_none_or(|least| worked >= least);
     }
     if fast {
@@ -339,9 +363,9 @@ fn scenario(arguments: &Arguments, params: Params) -> Result<Scenario, String> {
             Ok(scenario)
         }
         (None, Some(seed)) => Ok(generate(seed, params)),
-        (None, None) => Err(
-            "say --seed N, --seeds A..B, --scenario FILE, --crash-points or --speed".to_owned(),
-        ),
+        (None, None) => {
+            Err("say --seed N, --seeds A..B, --scenario FILE, --crash-points or --speed".to_owned())
+        }
     }
 }
 

@@ -38,21 +38,52 @@ pub fn run_many(
     jobs: Option<usize>,
     mut tell: impl FnMut(&Outcome),
 ) -> Totals {
+    let mut totals = Totals::default();
+    let one = |seed| run(&generate(seed, params), options);
+    each(seeds, jobs, one, |outcome| {
+        totals.add(&outcome.totals);
+        tell(&outcome);
+    });
+    totals
+}
+
+/// Runs each seed twice; answers those whose second run was not the first one again.
+pub fn run_twice(seeds: Seeds, params: Params, options: &Options, jobs: Option<usize>) -> Vec<u64> {
+    let mut differing = Vec::new();
+    let both = |seed| {
+        let scenario = generate(seed, params);
+        (run(&scenario, options), run(&scenario, options))
+    };
+    each(seeds, jobs, both, |(one, other)| {
+        let same = one.hash == other.hash
+            && one.lines == other.lines
+            && one.totals == other.totals
+            && one.violations == other.violations;
+        if !same {
+            differing.push(one.seed);
+        }
+    });
+    differing.sort_unstable();
+    differing
+}
+
+/// Does something for each seed, on so many threads.
+fn each<T: Send>(
+    seeds: Seeds,
+    jobs: Option<usize>,
+    work: impl Fn(u64) -> T + Sync,
+    mut tell: impl FnMut(T),
+) {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicU64::new(seeds.from);
     let (outcomes, results) = channel();
-    let mut totals = Totals::default();
     std::thread::scope(|scope| {
         for _ in 0..jobs.unwrap_or(cores) {
-            let (next, outcomes) = (&next, outcomes.clone());
+            let (next, outcomes, work) = (&next, outcomes.clone(), &work);
             scope.spawn(move || {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.until {
-                        return;
-                    }
-                    let outcome = run(&generate(seed, params), options);
-                    if outcomes.send(outcome).is_err() {
+                    if seed >= seeds.until || outcomes.send(work(seed)).is_err() {
                         return;
                     }
                 }
@@ -60,9 +91,7 @@ pub fn run_many(
         }
         drop(outcomes);
         for outcome in results {
-            totals.add(&outcome.totals);
-            tell(&outcome);
+            tell(outcome);
         }
     });
-    totals
 }

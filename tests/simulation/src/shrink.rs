@@ -236,7 +236,11 @@ mod tests {
         let scenario = large(3);
         let written = |scenario: &Scenario| {
             let writes = |action: &Action| matches!(action, Action::Write { .. });
-            scenario.steps.iter().filter(|step| writes(&step.action)).count()
+            scenario
+                .steps
+                .iter()
+                .filter(|step| writes(&step.action))
+                .count()
         };
         assert!(written(&scenario) > 20);
         let (small, runs) = shrink_with(
@@ -245,7 +249,10 @@ mod tests {
             |candidate| written(candidate) >= 2 && !candidate.faults.is_empty(),
             |_| {},
         );
-        assert_eq!((written(&small), small.steps.len(), small.faults.len()), (2, 2, 1));
+        assert_eq!(
+            (written(&small), small.steps.len(), small.faults.len()),
+            (2, 2, 1)
+        );
         assert_eq!(small.setup.mailboxes.len(), 1);
         assert_eq!(small.setup.profiles.len(), 1);
         assert!(runs < 5_000);
@@ -298,7 +305,8 @@ mod tests {
         let scenario = (0..100)
             .map(large)
             .find(|scenario| {
-                let crash = |fault: &&crate::fault::FaultWindow| fault.fault == FaultKind::CrashAfter;
+                let crash =
+                    |fault: &&crate::fault::FaultWindow| fault.fault == FaultKind::CrashAfter;
                 scenario.faults.iter().any(|fault| crash(&fault)) && scenario.faults.len() > 5
             })
             .unwrap();

@@ -141,10 +141,12 @@ pub fn without_mailbox(scenario: &Scenario, out: usize) -> Option<Scenario> {
         Action::Admin(action) => mailbox_of(action).is_none_or(|at| place(at, out)),
         Action::Restart { .. } | Action::Crash => true,
     });
-    candidate.faults.retain_mut(|fault| match &mut fault.target {
-        Target::Mailbox(at) => place(at, out),
-        Target::Everybody | Target::Profile(_) | Target::System(_) => true,
-    });
+    candidate
+        .faults
+        .retain_mut(|fault| match &mut fault.target {
+            Target::Mailbox(at) => place(at, out),
+            Target::Everybody | Target::Profile(_) | Target::System(_) => true,
+        });
     Some(candidate)
 }
 
@@ -165,10 +167,12 @@ pub fn without_profile(scenario: &Scenario, out: usize) -> Option<Scenario> {
         Action::Admin(action) => profile_of(action).is_none_or(|at| place(at, out)),
         _ => true,
     });
-    candidate.faults.retain_mut(|fault| match &mut fault.target {
-        Target::Profile(at) => place(at, out),
-        Target::Everybody | Target::Mailbox(_) | Target::System(_) => true,
-    });
+    candidate
+        .faults
+        .retain_mut(|fault| match &mut fault.target {
+            Target::Profile(at) => place(at, out),
+            Target::Everybody | Target::Mailbox(_) | Target::System(_) => true,
+        });
     Some(candidate)
 }
 
@@ -280,7 +284,10 @@ pub fn shorter(scenario: &Scenario, after: Duration, pause: Duration) -> Option<
         }
     };
     changed(scenario, |candidate| {
-        candidate.steps.iter_mut().for_each(|step| sooner(&mut step.at));
+        candidate
+            .steps
+            .iter_mut()
+            .for_each(|step| sooner(&mut step.at));
         for fault in &mut candidate.faults {
             sooner(&mut fault.from);
             sooner(&mut fault.until);

@@ -69,6 +69,7 @@ fn options(folder: &Path, randomness: &Arc<SimRandomness>) -> StorageOptions {
         })
         .with_segment_bytes_max(256 * 1024)
         .inline()
+        .exclusive()
         .without_sync()
 }
 
