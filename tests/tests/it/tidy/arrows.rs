@@ -7,7 +7,12 @@ use cargo_metadata::DependencyKind;
 use super::{none, quoted, read, table, workspace};
 
 /// These show and test the whole, and may use anything.
-const FREE: [&str; 3] = ["postroom-examples", "postroom-fuzz", "postroom-tests"];
+const FREE: [&str; 4] = [
+    "postroom-examples",
+    "postroom-fuzz",
+    "postroom-sim",
+    "postroom-tests",
+];
 
 type Names = BTreeSet<String>;
 

@@ -47,8 +47,9 @@ fn files(extensions: &[&str]) -> Vec<String> {
             let path = entry.expect("an entry of the project").path();
             let name = name_of(&path);
             if path.is_dir() {
-                let left_out = [".git", "target", "captures", "__pycache__", "node_modules"];
-                if !left_out.contains(&name.as_str()) {
+                let left_out = [".git", "captures", "__pycache__", "node_modules"];
+                let built = name == "target" && folder == root();
+                if !built && !left_out.contains(&name.as_str()) {
                     folders.push(path);
                 }
             } else if extensions.is_empty()
