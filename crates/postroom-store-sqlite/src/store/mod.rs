@@ -4,6 +4,7 @@ mod alerts;
 mod claim;
 mod config;
 mod incoming;
+mod ledger;
 mod mailboxes;
 mod outgoing;
 mod schedule;
@@ -356,26 +357,26 @@ impl Store for SqliteStore {
 
     async fn ledger_entry(&self, id: LedgerId) -> Result<Option<LedgerEntry>> {
         self.handle
-            .read("ledger.read", move |db| incoming::ledger_entry(db, id))
+            .read("ledger.read", move |db| ledger::ledger_entry(db, id))
             .await
     }
 
     async fn ledger(&self, filter: &LedgerFilter, page: Page) -> Result<Vec<LedgerEntry>> {
         let filter = filter.clone();
         self.handle
-            .read("ledger.list", move |db| incoming::ledger(db, &filter, page))
+            .read("ledger.list", move |db| ledger::ledger(db, &filter, page))
             .await
     }
 
     async fn ledger_counts(&self, mailbox: Option<MailboxId>) -> Result<LedgerCounts> {
         self.handle
-            .read("ledger.counts", move |db| incoming::counts(db, mailbox))
+            .read("ledger.counts", move |db| ledger::counts(db, mailbox))
             .await
     }
 
     async fn quarantined_raw(&self, id: LedgerId) -> Result<Option<RawMessage>> {
         self.handle
-            .read("ledger.raw", move |db| incoming::quarantined_raw(db, id))
+            .read("ledger.raw", move |db| ledger::quarantined_raw(db, id))
             .await
     }
 
