@@ -33,7 +33,7 @@ use crate::storage::Disk;
 use crate::trace::{Keep, Trace};
 
 /// How often the engine looks into the store for what others changed.
-const POLL: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_secs(180);
 /// How long a stop in good order may take.
 const STOP_PATIENCE: Duration = Duration::from_secs(600);
 

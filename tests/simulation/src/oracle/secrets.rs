@@ -9,12 +9,21 @@ use super::view::View;
 /// Checks the promise.
 #[must_use]
 pub fn check(view: &View, facts: &Facts) -> Vec<Violation> {
+    let all: Vec<_> = facts
+        .canaries
+        .iter()
+        .map(|canary| (canary, spellings(canary)))
+        .collect();
+    let beginnings = beginnings(&all);
+    let beginnings: Vec<_> = beginnings.iter().map(|one| Finder::new(one)).collect();
     let mut violations = Vec::new();
-    for canary in &facts.canaries {
-        let spellings = spellings(canary);
-        let finders: Vec<_> = spellings.iter().map(|one| Finder::new(one)).collect();
-        for text in &view.texts {
-            if finders.iter().any(|one| one.find(&text.bytes).is_some()) {
+    for text in &view.texts {
+        let stands = |one: &Finder<'_>| one.find(&text.bytes).is_some();
+        if !beginnings.iter().any(stands) {
+            continue;
+        }
+        for (canary, spellings) in &all {
+            if spellings.iter().any(|one| stands(&Finder::new(one))) {
                 // The canary itself, so that it can be found in the trace: it opens nothing.
                 let text = format!("the password {canary} stands in {}", text.source);
                 violations.push(Violation::new(10, text));
@@ -22,6 +31,25 @@ pub fn check(view: &View, facts: &Facts) -> Vec<Violation> {
         }
     }
     violations
+}
+
+/// What the passwords have in common at their beginning, spelling by spelling: where none of that
+/// stands, no password does, and megabytes need not be read once for each password.
+fn beginnings(all: &[(&String, Vec<Vec<u8>>)]) -> Vec<Vec<u8>> {
+    let mut common: Vec<Vec<u8>> = Vec::new();
+    for (_, spellings) in all {
+        for (at, spelling) in spellings.iter().enumerate() {
+            match common.get_mut(at) {
+                Some(known) => {
+                    let same = known.iter().zip(spelling).take_while(|(a, b)| a == b);
+                    let length = same.count();
+                    known.truncate(length);
+                }
+                None => common.push(spelling.clone()),
+            }
+        }
+    }
+    common
 }
 
 /// A password as it might stand somewhere: plain, as UTF-16, in base64 at any offset.
@@ -73,6 +101,30 @@ mod tests {
         });
         let facts = Facts::of(&world.view.history);
         check(&world.view, &facts).len()
+    }
+
+    #[test]
+    fn any_of_several_passwords() {
+        let mut world = World::good();
+        for canary in ["canary-0123", "canary-0456", "something-else-altogether"] {
+            let canary = canary.to_owned();
+            world.push(
+                crate::oracle::fixture::minutes(1),
+                crate::history::Event::SecretSet { canary },
+            );
+        }
+        let facts = Facts::of(&world.view.history);
+        for canary in &facts.canaries {
+            for spelling in spellings(canary) {
+                let mut view = world.view.clone();
+                view.texts.push(Text {
+                    source: "log".to_owned(),
+                    bytes: [b"before ", spelling.as_slice(), b" after"].concat(),
+                });
+                let found = check(&view, &facts);
+                assert_eq!(found.len(), 1, "{canary}: {found:?}");
+            }
+        }
     }
 
     #[test]
