@@ -11,7 +11,7 @@ use crate::fault::{FaultKind, FaultWindow, Target};
 use crate::setup::{Account, Contact, MailboxSetup, ProfileSetup, Protocol, Setup};
 
 /// When things begin to happen: mailboxes are tested and enabled.
-const BEGIN: u64 = 6;
+pub(crate) const BEGIN: u64 = 6;
 
 /// A scenario with a name, and the part of it that is gone through.
 #[derive(Clone, Debug)]
@@ -69,15 +69,15 @@ pub fn scenarios() -> Vec<Small> {
 }
 
 /// Builds one.
-struct Plot {
-    setup: Setup,
+pub(crate) struct Plot {
+    pub(crate) setup: Setup,
     steps: Vec<Step>,
-    faults: Vec<FaultWindow>,
+    pub(crate) faults: Vec<FaultWindow>,
     number: Number,
 }
 
 impl Plot {
-    fn new(protocols: &[Protocol], mailboxes: usize) -> Self {
+    pub(crate) fn new(protocols: &[Protocol], mailboxes: usize) -> Self {
         let profiles = protocols.iter().map(|protocol| ProfileSetup {
             protocol: *protocol,
             system: 0,
@@ -105,16 +105,16 @@ impl Plot {
         }
     }
 
-    fn step(&mut self, minute: u64, action: Action) {
+    pub(crate) fn step(&mut self, minute: u64, action: Action) {
         let at = Duration::from_secs(60 * minute);
         self.steps.push(Step { at, action });
     }
 
-    fn admin(&mut self, minute: u64, action: AdminAction) {
+    pub(crate) fn admin(&mut self, minute: u64, action: AdminAction) {
         self.step(minute, Action::Admin(action));
     }
 
-    fn deliver(&mut self, minute: u64, to: &[usize], shape: Shape, answer: Answer) -> Number {
+    pub(crate) fn deliver(&mut self, minute: u64, to: &[usize], shape: Shape, answer: Answer) -> Number {
         self.number += 1;
         let number = self.number;
         let action = Action::Deliver {
@@ -128,7 +128,7 @@ impl Plot {
         number
     }
 
-    fn write(&mut self, minute: u64, from: usize, to: &[Recipient]) -> Number {
+    pub(crate) fn write(&mut self, minute: u64, from: usize, to: &[Recipient]) -> Number {
         self.number += 1;
         let number = self.number;
         let action = Action::Write {
@@ -142,7 +142,7 @@ impl Plot {
     }
 
     /// Everything until `end` minutes belongs to it; from `from` minutes on, calls are points.
-    fn small(mut self, name: &'static str, about: &'static str, from: u64, end: u64) -> Small {
+    pub(crate) fn small(mut self, name: &'static str, about: &'static str, from: u64, end: u64) -> Small {
         // Something at the end, so that what is under way is gone through, too.
         self.admin(end, AdminAction::Overview);
         Small {

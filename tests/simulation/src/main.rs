@@ -65,14 +65,24 @@ struct Arguments {
     #[arg(long)]
     json: bool,
     /// Looks for the planted defects; needs a museum's build (docs/testing.md).
-    #[arg(long, conflicts_with_all = ["seed", "seeds", "scenario"])]
+    #[arg(long, conflicts_with_all = ["seed", "seeds"])]
     museum: bool,
+    /// With a scenario in the museum: what happens to single calls in it.
+    #[arg(
+        long,
+        value_name = "OPERATION:KIND:FROM:UNTIL:SKIP:TIMES",
+        requires = "museum"
+    )]
+    strike: Vec<String>,
     /// At most so many seeds for each defect.
     #[arg(long, value_name = "N", default_value_t = 300)]
     seeds_max: u64,
     /// Looks for the defect of that name only; may be said more than once.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
+    /// So many defects have to be noticed; all of them where missing.
+    #[arg(long, value_name = "N")]
+    noticed: Option<usize>,
     /// Runs all seeds for each defect and counts in how many it is noticed.
     #[arg(long)]
     count: bool,
@@ -319,6 +329,9 @@ fn museum(arguments: &Arguments, params: Params) -> ExitCode {
         eprintln!("no defect has that name");
         return ExitCode::from(2);
     }
+    if arguments.scenario.is_some() || arguments.print {
+        return exhibits(arguments, params, &defects);
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let how = Visit {
         params,
@@ -329,7 +342,7 @@ fn museum(arguments: &Arguments, params: Params) -> ExitCode {
     let (finds, dirty) = visit(&defects, how, |find| {
         let name = find.defect.name();
         match &find.noticed {
-            Some((seeds, violation)) => println!("{name}: after {seeds} seeds: {violation}"),
+            Some((place, violation)) => println!("{name}: {place}: {violation}"),
             None => println!("{name}: not noticed within {} seeds", how.seeds_max),
         }
         if let Some((noticed, all)) = find.of_all {
@@ -340,13 +353,74 @@ fn museum(arguments: &Arguments, params: Params) -> ExitCode {
     let noticed = finds.iter().filter(|find| find.noticed.is_some()).count();
     println!("{noticed} of {} defects noticed", finds.len());
     if !dirty.is_empty() {
-        println!("without any defect, these seeds were violated: {dirty:?}");
+        println!("violated without any defect: {}", dirty.join(", "));
     }
-    if noticed == finds.len() && dirty.is_empty() {
+    if noticed >= arguments.noticed.unwrap_or(finds.len()) && dirty.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// Shows the exhibits of the defects, or one from a file: what is violated with the defect and
+/// without it.
+#[cfg(postroom_museum)]
+fn exhibits(
+    arguments: &Arguments,
+    params: Params,
+    defects: &[postroom_core::museum::Defect],
+) -> ExitCode {
+    use postroom_sim::museum::exhibits::{Exhibit, of};
+    use postroom_sim::museum::show;
+
+    let strikes: Result<Vec<_>, _> = arguments.strike.iter().map(|text| text.parse()).collect();
+    let own = match (scenario(arguments, params), strikes) {
+        (Ok(scenario), Ok(strikes)) => Some(Exhibit {
+            name: "this scenario".to_owned(),
+            scenario,
+            strikes,
+        }),
+        (Err(error), _) | (_, Err(error)) if arguments.scenario.is_some() => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+        _ => None,
+    };
+    let keep = if arguments.trace {
+        Keep::Lines
+    } else {
+        Keep::Nothing
+    };
+    for defect in defects {
+        let shown = own
+            .as_ref()
+            .map_or_else(|| of(*defect), |own| vec![own.clone()]);
+        for exhibit in shown {
+            if arguments.print {
+                println!("// {}: {:?}", exhibit.name, exhibit.strikes);
+                print!("{}", postroom_sim::action::print(&exhibit.scenario));
+                continue;
+            }
+            for planted in [Some(*defect), None] {
+                let mut options = Options::default();
+                options.keep = keep;
+                let outcome = show(&exhibit, planted, options);
+                for line in &outcome.trace {
+                    print!("{line}");
+                }
+                let with = planted.map_or("no defect", |defect| defect.name());
+                println!(
+                    "{} with {with}: {} violations",
+                    exhibit.name,
+                    outcome.violations.len()
+                );
+                for violation in &outcome.violations {
+                    println!("  {violation}");
+                }
+            }
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 fn scenario(arguments: &Arguments, params: Params) -> Result<Scenario, String> {

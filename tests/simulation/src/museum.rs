@@ -1,29 +1,55 @@
-//! The museum: whether the simulation notices each planted defect, and after how many seeds.
+//! The museum: whether the simulation notices each planted defect, where, and by which promise.
 //!
-//! Only a build with `--cfg postroom_museum` has it; see `docs/testing.md`. A seed counts only where
-//! the same seed without a defect is clean, so that nothing else can be what was noticed.
+//! Only a build with `--cfg postroom_museum` has it; see `docs/testing.md`. First come the scenarios
+//! that were made to show the defect, then seeds. A run counts only where the same run without the
+//! defect is clean, so that nothing else can be what was noticed.
 
-use std::collections::BTreeMap;
+pub mod exhibits;
+pub mod strike;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use postroom_core::museum::{Defect, plant};
 
+use self::exhibits::Exhibit;
+use self::strike::Struck;
 use crate::drive::{Options, run};
 use crate::generate::{Params, generate};
 use crate::oracle::Violation;
+use crate::report::Outcome;
 
 /// What became of one defect.
 #[derive(Clone, Debug)]
 pub struct Find {
     /// The defect.
     pub defect: Defect,
-    /// How many seeds it took, and what was noticed first; `None` where nothing was.
-    pub noticed: Option<(u64, Violation)>,
+    /// Where it was noticed, and what; `None` where nothing was.
+    pub noticed: Option<(Place, Violation)>,
     /// In how many of the seeds that were run it was noticed; where all of them are run.
     pub of_all: Option<(u64, u64)>,
+}
+
+/// Where a defect was noticed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a scenario of that name.
+    Exhibit(String),
+    /// After so many seeds.
+    Seeds(u64),
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exhibit(name) => f.write_str(name),
+            Self::Seeds(1) => f.write_str("first seed"),
+            Self::Seeds(seeds) => write!(f, "{seeds} seeds"),
+        }
+    }
 }
 
 /// How the museum is visited.
@@ -33,20 +59,23 @@ pub struct Visit {
     pub params: Params,
     /// At most so many seeds for each defect, from 0 on.
     pub seeds_max: u64,
-    /// Goes on after the first, and counts.
+    /// Runs all seeds, and counts; the exhibits are left out.
     pub count: bool,
     /// So many at a time.
     pub jobs: usize,
 }
 
-/// Seeds without a defect: their violations, each run once.
+/// Seeds without a defect: whether they are clean, each run once.
 #[derive(Debug, Default)]
-struct Clean(Mutex<BTreeMap<u64, bool>>);
+struct Clean {
+    seeds: Mutex<BTreeMap<u64, bool>>,
+    exhibits: Mutex<BTreeSet<String>>,
+}
 
 impl Clean {
-    fn is(&self, seed: u64, params: Params) -> bool {
+    fn seed(&self, seed: u64, params: Params) -> bool {
         let known = |clean: &Self| {
-            let runs = clean.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let runs = clean.seeds.lock().unwrap_or_else(PoisonError::into_inner);
             runs.get(&seed).copied()
         };
         if let Some(clean) = known(self) {
@@ -55,19 +84,39 @@ impl Clean {
         plant(None);
         let outcome = run(&generate(seed, params), &Options::default());
         let clean = outcome.violations.is_empty();
-        let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut runs = self.seeds.lock().unwrap_or_else(PoisonError::into_inner);
         runs.insert(seed, clean);
+        clean
+    }
+
+    fn exhibit(&self, exhibit: &Exhibit) -> bool {
+        let outcome = show(exhibit, None, Options::default());
+        let clean = outcome.violations.is_empty();
+        if !clean {
+            let mut dirty = self.exhibits.lock().unwrap_or_else(PoisonError::into_inner);
+            dirty.insert(exhibit.name.clone());
+        }
         clean
     }
 }
 
-/// Looks for each of these defects; `tell` gets what became of each as it comes. Also answers the
-/// seeds that were not clean without any defect.
+/// Runs an exhibit, with a defect or without.
+#[must_use]
+pub fn show(exhibit: &Exhibit, defect: Option<Defect>, mut options: Options) -> Outcome {
+    options.plan = Some(Arc::new(Struck::new(&exhibit.scenario, &exhibit.strikes)));
+    plant(defect);
+    let outcome = run(&exhibit.scenario, &options);
+    plant(None);
+    outcome
+}
+
+/// Looks for each of these defects; `tell` gets what became of each as it comes. Also answers what
+/// was not clean without any defect.
 pub fn visit(
     defects: &[Defect],
     visit: Visit,
     mut tell: impl FnMut(&Find),
-) -> (Vec<Find>, Vec<u64>) {
+) -> (Vec<Find>, Vec<String>) {
     let (next, clean) = (AtomicUsize::new(0), Clean::default());
     let (sender, results) = channel();
     let mut finds = Vec::new();
@@ -89,13 +138,13 @@ pub fn visit(
         }
     });
     finds.sort_by_key(|find| find.defect);
-    let runs = clean.0.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let dirty = runs
-        .into_iter()
-        .filter(|(_, clean)| !clean)
-        .map(|(seed, _)| seed)
-        .collect();
-    (finds, dirty)
+    let seeds = clean.seeds.into_inner();
+    let seeds = seeds.unwrap_or_else(PoisonError::into_inner).into_iter();
+    let seeds = seeds.filter(|(_, clean)| !clean);
+    let exhibits = clean.exhibits.into_inner();
+    let exhibits = exhibits.unwrap_or_else(PoisonError::into_inner).into_iter();
+    let dirty = exhibits.chain(seeds.map(|(seed, _)| format!("seed {seed}")));
+    (finds, dirty.collect())
 }
 
 fn look_for(defect: Defect, visit: Visit, clean: &Clean) -> Find {
@@ -104,21 +153,34 @@ fn look_for(defect: Defect, visit: Visit, clean: &Clean) -> Find {
         noticed: None,
         of_all: None,
     };
+    if !visit.count {
+        for exhibit in exhibits::of(defect) {
+            let outcome = show(&exhibit, Some(defect), Options::default());
+            if let Some(violation) = told(defect, outcome.violations)
+                && clean.exhibit(&exhibit)
+            {
+                find.noticed = Some((Place::Exhibit(exhibit.name), violation));
+                return find;
+            }
+        }
+    }
     let (mut noticed, mut looked) = (0, 0);
     for seed in 0..visit.seeds_max {
-        if !clean.is(seed, visit.params) {
-            continue;
-        }
         let scenario = generate(seed, visit.params);
         plant(Some(defect));
         let outcome = run(&scenario, &Options::default());
         plant(None);
         looked += 1;
+        // The other run is made only where it matters.
         let Some(violation) = told(defect, outcome.violations) else {
             continue;
         };
+        if !clean.seed(seed, visit.params) {
+            continue;
+        }
         noticed += 1;
-        find.noticed.get_or_insert((seed + 1, violation));
+        find.noticed
+            .get_or_insert((Place::Seeds(seed + 1), violation));
         if !visit.count {
             break;
         }
@@ -145,7 +207,7 @@ fn told(defect: Defect, violations: Vec<Violation>) -> Option<Violation> {
 #[must_use]
 pub fn table(finds: &[Find]) -> String {
     let mut text = String::from(
-        "| Defect | What is wrong | Breaks | Noticed | By promise |\n|---|---|---|---|---|\n",
+        "| Defect | What is wrong | Breaks | Shown by | Promise |\n|---|---|---|---|---|\n",
     );
     for find in finds {
         let promises = find
@@ -154,14 +216,14 @@ pub fn table(finds: &[Find]) -> String {
             .iter()
             .filter(|promise| **promise > 0);
         let breaks: Vec<_> = promises.map(u8::to_string).collect();
-        let (after, by) = match &find.noticed {
-            Some((1, violation)) => ("first seed".to_owned(), by(violation)),
-            Some((seeds, violation)) => (format!("{seeds} seeds"), by(violation)),
-            None => ("**never**".to_owned(), String::new()),
+        let (place, by) = match &find.noticed {
+            Some((place @ Place::Exhibit(_), violation)) => (format!("`{place}`"), by(violation)),
+            Some((place, violation)) => (place.to_string(), by(violation)),
+            None => ("**nowhere**".to_owned(), String::new()),
         };
         let _ = writeln!(
             text,
-            "| `{}` | {} | {} | {after} | {by} |",
+            "| `{}` | {} | {} | {place} | {by} |",
             find.defect.name(),
             find.defect.what().trim_end_matches('.'),
             breaks.join(", ")

@@ -74,7 +74,7 @@ collection! {
     OutageCountsAsAttempt, "outage-counts-as-attempt", [1, 6, 9],
         "While the application is away, messages use up their attempts.",
         "import queues with one retry counter for all causes";
-    DeleteBeforeRecord, "delete-before-record", [1, 4],
+    DeleteBeforeRecord, "delete-before-record", [4, 1],
         "With deletion after processing, a message is deleted once it is fetched, not once it is recorded.",
         "mail drop readers that send DELE after RETR";
     // Recording twice.
@@ -148,28 +148,25 @@ collection! {
     DisabledStillSends, "disabled-still-sends", [8],
         "Outgoing email goes on after it was switched off.",
         "schedulers that look at the switch when a job is made, not when it runs";
-    CachedProfileNotRenewed, "cached-profile-not-renewed", [8, 0],
+    CachedProfileNotRenewed, "cached-profile-not-renewed", [8, 9, 0],
         "A connection that is kept does not notice that its profile was edited.",
         "pools keyed by name";
     // Outages.
     OutageDisables, "outage-disables", [9, 0],
         "Retries used up disable the workload, whoever is to blame.",
         "a reference system: a long server outage disables every mailbox";
-    AlertStorm, "alert-storm", [9],
+    AlertStorm, "alert-storm", [9, 0],
         "Each failure is an alert of its own.",
         "alerting without an incident";
     AlertStaysOpen, "alert-stays-open", [9, 0],
         "When a workload is well again, its alert stays.",
         "alert walls that only people clear";
-    ProbeNeverEnds, "probe-never-ends", [9, 0],
+    ProbeNeverEnds, "probe-never-ends", [9, 1, 0],
         "A probe that fails leaves the circuit breaker in the state of probing.",
         "half-open breakers without a way back";
     BackOffNeverGrows, "back-off-never-grows", [9],
         "A server that is away is asked again every half minute, for days.",
         "counters that are reset by the attempt instead of by its success";
-    ConnectionLeakedOnError, "connection-leaked-on-error", [9, 0],
-        "A failed request does not give its connection back.",
-        "permits released on the good path only";
     ScheduledPermitLeaked, "scheduled-permit-leaked", [9, 0],
         "A cycle that could not be recorded keeps its place in the schedule's count.",
         "semaphores and early returns";
@@ -190,7 +187,7 @@ collection! {
         "Passwords are stored as they are.",
         "encodings taken for encryption";
     // Explaining.
-    IdleWaitUnbounded, "idle-wait-unbounded", [11, 8, 0],
+    IdleWaitUnbounded, "idle-wait-unbounded", [11, 1, 0],
         "The wait of a mailbox in which nothing happens doubles without a limit.",
         "a reference system: idle mailboxes served every six hours";
     DecisionNotKept, "decision-not-kept", [11],

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use async_trait::async_trait;
 use postroom_core::outbox::{SentReceipt, StagedSubmission};
-use postroom_core::planted;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::capabilities::Capabilities;
@@ -128,12 +127,8 @@ impl MailSource for Limited {
         limit: PageLimit,
     ) -> Result<ChangePage<MailChange>> {
         let source = self.source("mail.changes")?;
-        let permit = self.permit(ctx, "mail.changes").await?;
-        let page = source.changes(ctx, folder, since, limit).await;
-        if page.is_err() && planted!(ConnectionLeakedOnError) {
-            permit.forget();
-        }
-        page
+        let _permit = self.permit(ctx, "mail.changes").await?;
+        source.changes(ctx, folder, since, limit).await
     }
 
     async fn headers(
