@@ -15,6 +15,9 @@ use super::gates;
 use super::view::{Row, View};
 use crate::history::{Actor, FaultClass, Thread};
 
+/// Where messages go that could not be recorded.
+const UNDELIVERABLE: &str = "Undeliverable";
+
 /// A message that lay for so long in an Inbox that was read undisturbed has been listed.
 const LISTED_WITHIN: Duration = Duration::from_secs(60 * 60);
 /// How much later than it was switched on a mailbox may count as such.
@@ -70,14 +73,7 @@ fn missing(
     mailbox: MailboxId,
     violations: &mut Vec<Violation>,
 ) {
-    let moved_away = view.ledger.iter().any(|row| {
-        row.mailbox == mailbox
-            && matches!(row.state, LedgerState::Quarantined { .. })
-            && (facts.is_poisoned(&life.account, &life.marker)
-                || facts.faulted(&life.account, &[FaultClass::Item], life.from, view.now))
-    });
-    if moved_away {
-        // Its row names the place in Undeliverable now.
+    if moved_away(view, facts, life, mailbox) {
         return;
     }
     let until = life.until.map_or(view.now, |(at, _)| at);
@@ -97,6 +93,38 @@ fn missing(
         );
         violations.push(Violation::new(1, text));
     }
+}
+
+/// Whether it was set aside: it lies in Undeliverable, and its row names that place.
+fn moved_away(view: &View, facts: &Facts, life: &Life, mailbox: MailboxId) -> bool {
+    let unreadable = facts.is_poisoned(&life.account, &life.marker)
+        || facts.faulted(&life.account, &[FaultClass::Item], life.from, view.now);
+    let mut copies = view.copies.iter().filter(|copy| {
+        copy.folder == UNDELIVERABLE
+            && copy.account == life.account
+            && copy.marker.as_deref() == Some(life.marker.as_str())
+    });
+    unreadable
+        && copies.any(|copy| {
+            let mut rows = view.ledger.iter();
+            rows.any(|row| row.mailbox == mailbox && row.remote == copy.remote)
+        })
+}
+
+/// Whether a server that could not give a message as it arrived gave its properties instead: the
+/// record is made from these.
+fn rebuilt(view: &View, facts: &Facts, marker: &str) -> bool {
+    let identity = facts.identity(marker);
+    let mut copies = facts.lives.iter();
+    copies.any(|life| {
+        let until = life.until.map_or(view.now, |(at, _)| at);
+        (life.marker == marker || facts.identity(&life.marker) == identity)
+            && facts.windows.iter().any(|window| {
+                window.facts.name == "mime-failure"
+                    && window.concerns(&life.account)
+                    && window.overlaps(life.from, until)
+            })
+    })
 }
 
 fn fate(view: &View, facts: &Facts, life: &Life, row: &Row, violations: &mut Vec<Violation>) {
@@ -122,7 +150,7 @@ fn fate(view: &View, facts: &Facts, life: &Life, row: &Row, violations: &mut Vec
                     let other = record.marker.as_deref().unwrap_or("nothing");
                     wrong(&format!("the record {} holds {other}", record.id));
                 }
-                if record.intact == Some(false) {
+                if record.intact == Some(false) && !rebuilt(view, facts, &life.marker) {
                     wrong("the bytes on record are not those that arrived");
                 }
             }
@@ -215,7 +243,8 @@ mod tests {
     use postroom_core::{Code, LedgerId};
 
     use super::*;
-    use crate::oracle::fixture::{DESK, World};
+    use crate::history::{Event, FaultFacts};
+    use crate::oracle::fixture::{ADA, DESK, World, minutes};
 
     fn texts(world: &World) -> Vec<String> {
         let facts = Facts::of(&world.view.history);
@@ -310,6 +339,47 @@ mod tests {
             evidence: GoneEvidence::NotFoundOnFetch,
         };
         complains(&world, "still there");
+    }
+
+    #[test]
+    fn a_message_set_aside_has_its_row_in_undeliverable() {
+        let mut world = World::good();
+        world.poison(DESK, "m1");
+        let row = world.row_mut("i1");
+        row.remote = "u1".to_owned();
+        row.state = LedgerState::Quarantined {
+            code: Code::ItemCorrupt,
+            raw_kept: false,
+        };
+        complains(&world, "has no row");
+        let copy = world.copy_mut("i1");
+        copy.remote = "u1".to_owned();
+        copy.folder = UNDELIVERABLE.to_owned();
+        assert_eq!(texts(&world), Vec::<String>::new());
+        world.row_mut("u1").remote = "u2".to_owned();
+        complains(&world, "has no row");
+    }
+
+    #[test]
+    fn bytes_that_a_server_could_not_give_may_be_rebuilt() {
+        let began = |name: &str, account: &str| {
+            let mut world = World::good();
+            world.record_mut("m1").intact = Some(false);
+            let window = FaultFacts {
+                window: 1,
+                name: name.to_owned(),
+                class: FaultClass::Item,
+                accounts: vec![account.to_owned()],
+                hint: None,
+            };
+            world.push(minutes(290), Event::FaultBegan(window));
+            world.push(minutes(310), Event::FaultEnded { window: 1 });
+            world.view.history.sort_by_key(|entry| entry.at);
+            world
+        };
+        complains(&began("mime-failure", ADA), "the bytes on record");
+        complains(&began("item-corrupt", DESK), "the bytes on record");
+        assert_eq!(texts(&began("mime-failure", DESK)), Vec::<String>::new());
     }
 
     #[test]

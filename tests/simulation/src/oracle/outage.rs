@@ -12,6 +12,7 @@ use super::Violation;
 use super::facts::Facts;
 use super::gates;
 use super::view::View;
+use crate::history::Side;
 
 /// Checks the promise.
 #[must_use]
@@ -87,6 +88,7 @@ fn storms(view: &View, facts: &Facts) -> Vec<Violation> {
         .collect();
     // Each ends with a success; so there are not more than things that went wrong.
     let wrong = facts.strikes.len() + facts.windows.len() * 2 + facts.crashes.len() + 4;
+    let wrong = wrong + turns(facts);
     violations.extend(
         all.into_iter()
             .filter(|(_, count)| *count > wrong)
@@ -97,10 +99,29 @@ fn storms(view: &View, facts: &Facts) -> Vec<Violation> {
     violations
 }
 
+/// How often something worked again after it had failed, of the profile where that happened most:
+/// what servers do wrong by themselves is no strike, and where every other call fails, an outage ends
+/// as often.
+fn turns(facts: &Facts) -> usize {
+    let provider = facts.calls.iter();
+    let provider = provider.filter(|call| call.side == Side::Provider && call.until.is_some());
+    let mut calls: Vec<_> = provider.collect();
+    calls.sort_by_key(|call| call.until);
+    let mut profiles: BTreeMap<_, (bool, usize)> = BTreeMap::new();
+    for call in calls {
+        let (failed, turns) = profiles.entry(call.profile).or_default();
+        let fails = !call.is_ok() || !call.failed.is_empty();
+        *turns += usize::from(*failed && !fails);
+        *failed = fails;
+    }
+    let counts = profiles.into_values().map(|(_, turns)| turns);
+    counts.max().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Event, FaultClass, FaultFacts};
+    use crate::history::{CallEnd, Event, FaultClass, FaultFacts};
     use crate::oracle::fixture::{World, minutes};
 
     fn texts(world: &World) -> Vec<String> {
@@ -149,6 +170,27 @@ mod tests {
         assert_eq!(texts(&world), Vec::<String>::new());
         world.alert(Code::ServerUnavailable, "2");
         assert!(texts(&world)[0].contains("2 open alerts"));
+    }
+
+    #[test]
+    fn as_many_alerts_as_things_that_got_well_again() {
+        let mut world = World::good();
+        for _ in 0..5 {
+            world.alert(Code::ServerUnavailable, "");
+        }
+        let now = world.view.clock;
+        for alert in &mut world.view.alerts {
+            alert.closed_at = Some(now);
+        }
+        let fails = || CallEnd::Failed {
+            code: "server-busy".to_owned(),
+        };
+        for minute in 0..3 {
+            world.call(minutes(600 + minute), world.desk, "mail.changes", fails());
+        }
+        assert!(texts(&world)[0].contains("5 alerts for 4 troubles"));
+        world.call(minutes(610), world.desk, "mail.changes", CallEnd::Ok);
+        assert_eq!(texts(&world), Vec::<String>::new());
     }
 
     #[test]

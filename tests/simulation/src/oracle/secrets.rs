@@ -106,7 +106,11 @@ mod tests {
     #[test]
     fn any_of_several_passwords() {
         let mut world = World::good();
-        for canary in ["canary-0123", "canary-0456", "something-else-altogether"] {
+        for canary in [
+            "canary-0123456789abcdef",
+            "canary-fedcba9876543210",
+            "something-else-altogether",
+        ] {
             let canary = canary.to_owned();
             world.push(
                 crate::oracle::fixture::minutes(1),
