@@ -376,3 +376,33 @@ async fn a_mailbox_that_was_moved_to_another_server_goes_on() {
     assert!(desk.incoming.enabled, "{:?}", desk.incoming.health);
     assert_eq!(world.emails().await.len(), recorded + 1);
 }
+
+#[tokio::test]
+async fn what_waits_in_an_inbox_that_is_no_more_switches_nothing_off() {
+    let world = World::ready().await;
+    world.server.arm(
+        MemoryFault::new(FaultEffect::Unavailable)
+            .on("mail.headers")
+            .for_account(DESK),
+    );
+    world.mail_from_jo(&[DESK], "waits@fabrikam.example", "It waits", "");
+    world.pass(Duration::from_secs(600)).await;
+    assert!(world.states().await.contains(&("pending".to_owned(), 1)));
+    // The mailbox is moved while the message waits for its next attempt.
+    let mail = world.server.mail();
+    mail.migrate(mail.account(DESK).unwrap(), true).unwrap();
+    world.server.disarm();
+    for _ in 0..3 {
+        world.pass(Duration::from_secs(3600)).await;
+    }
+    let desk = world.mailbox(world.desk_mailbox).await;
+    assert!(desk.incoming.enabled, "{:?}", desk.incoming.health);
+    assert_eq!(world.emails().await.len(), 1);
+    let left: Vec<_> = world
+        .states()
+        .await
+        .into_iter()
+        .map(|(state, _)| state)
+        .collect();
+    assert!(!left.contains(&"pending".to_owned()), "{left:?}");
+}

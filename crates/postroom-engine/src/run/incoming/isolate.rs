@@ -2,7 +2,9 @@
 
 use postroom_core::health::Health;
 use postroom_core::ledger::{FolderId, RemoteId};
-use postroom_provider::{FetchedMessage, MailHeaders, ProviderError, Result, WellKnownFolder};
+use postroom_provider::{
+    ErrorKind, FetchedMessage, MailHeaders, ProviderError, Result, WellKnownFolder,
+};
 use postroom_store::{LedgerFilter, Page};
 
 use crate::plan::failure::{may_be_poisoned, may_be_the_servers};
@@ -92,7 +94,7 @@ impl Reading<'_> {
             return Ok(answers);
         }
         Err(ProviderError::new(
-            postroom_provider::ErrorKind::Internal,
+            ErrorKind::Internal,
             postroom_core::Code::Internal,
             "mail.batch",
         )
@@ -117,6 +119,14 @@ impl Reading<'_> {
             Ok(answers) => (answers, ids.len() == 1),
             Err(error) if may_be_poisoned(&error) => {
                 (self.one_by_one(cycle, folder, ids, what).await?, true)
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let inbox = WellKnownFolder::Inbox;
+                if self.source.find_folder(&cycle.op(), inbox).await? == *folder {
+                    return Err(error);
+                }
+                // Another Inbox took the place of that one; what lies in it is listed there.
+                return Ok(ids.iter().map(|_| Err(no_more(&error))).collect());
             }
             Err(error) => return Err(error),
         };
@@ -225,19 +235,22 @@ fn is_unclear(answer: &Result<Answer>) -> bool {
 
 /// The failure as the message's own.
 fn blamed(error: &ProviderError) -> ProviderError {
-    ProviderError::new(
-        postroom_provider::ErrorKind::Corrupt,
-        error.code(),
-        error.operation(),
-    )
-    .with_scope(postroom_core::Scope::Item)
-    .with("alone", "it fails alone while the server answers otherwise")
+    ProviderError::new(ErrorKind::Corrupt, error.code(), error.operation())
+        .with_scope(postroom_core::Scope::Item)
+        .with("alone", "it fails alone while the server answers otherwise")
+}
+
+/// That a message is gone, with the folder in which it lay.
+fn no_more(error: &ProviderError) -> ProviderError {
+    ProviderError::new(ErrorKind::NotFound, error.code(), error.operation())
+        .with_scope(postroom_core::Scope::Item)
+        .with("folder", "it is no more")
 }
 
 /// The failure as the server's: of so many messages none could be read.
 fn the_servers(answer: Result<Answer>) -> ProviderError {
     let error = ProviderError::new(
-        postroom_provider::ErrorKind::Unavailable,
+        ErrorKind::Unavailable,
         postroom_core::Code::ServerFault,
         "mail.batch",
     )
