@@ -270,12 +270,21 @@ pub enum Event {
         marker: String,
         /// From where.
         from: String,
+        /// Its id there: there may be copies of the same.
+        was: String,
         /// To where.
         to: String,
         /// Its id from now on.
         remote: String,
         /// Who did it.
         by: Actor,
+    },
+    /// A copy's header fields were changed; it keeps its id.
+    Edited {
+        /// Whose mailbox, by address.
+        account: String,
+        /// Its marker.
+        marker: String,
     },
     /// A copy is gone for good.
     Deleted {
@@ -285,6 +294,8 @@ pub enum Event {
         marker: String,
         /// From where.
         folder: String,
+        /// Its id.
+        remote: String,
         /// Who did it.
         by: Actor,
     },

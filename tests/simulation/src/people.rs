@@ -247,7 +247,13 @@ impl World {
             ClientAction::Edit => {
                 let edited = Some("edited".to_owned());
                 let content = with_headers(item.content(), &[("X-Edited", edited)]);
-                let _ = mail.update(item.id, None, |item| item.set_content(content));
+                let edit = mail.update(item.id, None, |item| item.set_content(content));
+                if edit.is_ok() {
+                    self.note(Event::Edited {
+                        account: own.address.clone(),
+                        marker: marker.clone(),
+                    });
+                }
             }
             ClientAction::Archive => {
                 let top = mail
@@ -284,6 +290,7 @@ impl World {
                         account: own.address.clone(),
                         marker: marker.clone(),
                         folder: "Inbox".to_owned(),
+                        remote: remote(own.protocol, own.account, item.id),
                         by: Actor::Person,
                     });
                 }
@@ -320,6 +327,7 @@ impl World {
             account: own.address.clone(),
             marker: marker.to_owned(),
             from,
+            was: remote(own.protocol, own.account, item.id),
             to: name(to),
             remote: remote(own.protocol, own.account, moved.id),
             by: Actor::Person,

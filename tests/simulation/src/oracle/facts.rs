@@ -161,6 +161,8 @@ pub struct Facts {
     pub faults_ended: Option<Duration>,
     /// Messages that could not be read, and in which accounts (`None`: all).
     pub poisoned: BTreeMap<String, Vec<(Duration, Option<String>)>>,
+    /// Messages to whose header somebody added with another client.
+    pub edited: BTreeSet<String>,
     /// When mailboxes were restored or migrated.
     pub replaced: BTreeMap<String, Vec<Duration>>,
     /// Emails written in the application, by marker.
@@ -245,6 +247,7 @@ impl Facts {
             Event::CallBegan { .. } | Event::CallEnded { .. } => self.take_call(at, event, open),
             Event::Arrived { .. }
             | Event::Moved { .. }
+            | Event::Edited { .. }
             | Event::Deleted { .. }
             | Event::Replaced { .. } => self.take_mail(at, event),
             Event::Written {
@@ -373,25 +376,32 @@ impl Facts {
                 self.letters
                     .entry(letter.marker.clone())
                     .or_insert_with(|| letter.clone());
-                self.begin(at, [account, folder, remote, &letter.marker], true);
+                // A copy that somebody makes keeps the time of its receipt.
+                let anew = *by == Actor::Transport;
+                self.begin(at, [account, folder, remote, &letter.marker], anew);
             }
             Event::Moved {
                 account,
                 marker,
                 from,
+                was,
                 to,
                 remote,
                 by,
             } => {
-                self.end(at, account, marker, from, *by);
+                self.end(at, [account, from, was, marker], *by);
                 self.begin(at, [account, to, remote, marker], false);
             }
             Event::Deleted {
                 account,
                 marker,
                 folder,
+                remote,
                 by,
-            } => self.end(at, account, marker, folder, *by),
+            } => self.end(at, [account, folder, remote, marker], *by),
+            Event::Edited { marker, .. } => {
+                self.edited.insert(marker.clone());
+            }
             Event::Replaced { account, contents } => {
                 self.replaced.entry(account.clone()).or_default().push(at);
                 self.replace(at, account, contents);
@@ -419,14 +429,20 @@ impl Facts {
         });
     }
 
-    fn end(&mut self, at: Duration, account: &str, marker: &str, folder: &str, by: Actor) {
-        let found = self.lives.iter_mut().find(|life| {
+    fn end(&mut self, at: Duration, place: [&str; 4], by: Actor) {
+        let [account, folder, remote, marker] = place;
+        let there = |life: &Life| {
             life.until.is_none()
                 && life.account == account
                 && life.marker == marker
                 && life.folder == folder
-        });
-        if let Some(found) = found {
+        };
+        let lives = &mut self.lives;
+        let found = lives
+            .iter()
+            .position(|life| there(life) && life.remote == remote)
+            .or_else(|| lives.iter().position(there));
+        if let Some(found) = found.and_then(|at| lives.get_mut(at)) {
             found.until = Some((at, by));
         }
     }
