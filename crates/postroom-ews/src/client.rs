@@ -415,7 +415,7 @@ fn unclean(operation: &'static str, error: CleanError) -> CallError {
                 .with_source(error),
             Effect::Unclear,
         ),
-        CleanError::TooLarge | CleanError::TooDeep => {
+        CleanError::TooLarge | CleanError::TooDeep | CleanError::TooManyAttributes => {
             CallError::new(misunderstood(operation).with_source(error), Effect::Unclear)
                 .splittable()
         }

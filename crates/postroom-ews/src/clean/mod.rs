@@ -25,6 +25,11 @@ pub(crate) struct Limits {
     pub(crate) bytes_max: usize,
     /// Elements within each other.
     pub(crate) depth_max: usize,
+    /// Bytes of a tag: the parser compares each of its attributes with all before it.
+    pub(crate) tag_bytes_max: usize,
+    /// Namespaces declared by an element and those around it: the parser copies the list for each
+    /// element that declares another.
+    pub(crate) namespaces_max: usize,
 }
 
 impl Default for Limits {
@@ -32,6 +37,8 @@ impl Default for Limits {
         Self {
             bytes_max: 16 * 1024 * 1024,
             depth_max: 128,
+            tag_bytes_max: 8 * 1024,
+            namespaces_max: 32,
         }
     }
 }
@@ -43,6 +50,8 @@ pub(crate) enum CleanError {
     TooLarge,
     #[error("the answer is nested deeper than the bound")]
     TooDeep,
+    #[error("an element of the answer has more attributes or namespaces than the bound")]
+    TooManyAttributes,
     #[error("the answer has a document type, which is refused")]
     DocumentType,
     #[error("the answer ends in the middle")]
@@ -91,6 +100,9 @@ pub(crate) struct Cleaner<S> {
     reference: Vec<u8>,
     decoder: Decoder,
     depth: usize,
+    /// How many namespaces each open element declares, and all of them together.
+    declared: Vec<usize>,
+    namespaces: usize,
     limits: Limits,
     sink: S,
 }
@@ -108,6 +120,8 @@ impl<S: ContentSink> Cleaner<S> {
             reference: Vec::new(),
             decoder: Decoder::default(),
             depth: 0,
+            declared: Vec::new(),
+            namespaces: 0,
             limits,
             sink,
         }
@@ -337,11 +351,20 @@ impl<S: ContentSink> Cleaner<S> {
         let tag = self.out.get(start + 1..).unwrap_or_default();
         if tag.first() == Some(&b'/') {
             self.depth = self.depth.saturating_sub(1);
+            self.namespaces -= self.declared.pop().unwrap_or_default();
             return Ok(());
+        }
+        let declared = memchr::memmem::find_iter(tag, b"xmlns").count();
+        if tag.len() > self.limits.tag_bytes_max
+            || self.namespaces + declared > self.limits.namespaces_max
+        {
+            return Err(CleanError::TooManyAttributes);
         }
         if tag.ends_with(b"/>") {
             return Ok(());
         }
+        self.declared.push(declared);
+        self.namespaces += declared;
         let name_end = tag
             .iter()
             .position(|byte| byte.is_ascii_whitespace() || *byte == b'>')
