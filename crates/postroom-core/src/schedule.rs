@@ -10,11 +10,78 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::Code;
 use crate::health::{Health, HealthChange};
 use crate::mailbox::WorkloadState;
+use crate::organization::OrganizationSettings;
 use crate::profile::ServerProfile;
 use crate::time::Timestamp;
 
 /// Two polls of a workload are at least so far apart, whatever the profile says.
 pub const INTERVAL_FLOOR: Duration = Duration::from_secs(1);
+
+/// No wait is longer that is not an interval, a setting or a server's wish.
+pub const WAIT_MAX: Duration = Duration::from_secs(60 * 60);
+/// The longest wait that a server's wish is kept for after the clock was set back.
+pub const SERVER_WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The latest times that can honestly have been written down by a moment. Whatever lies behind them
+/// was written while the clock ran ahead, and would stand still until it has caught up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LatestTimes {
+    /// The moment.
+    pub now: Timestamp,
+    /// When a workload that is well can be due.
+    pub due: Timestamp,
+    /// When one in trouble can be, whose server may have asked for a wait.
+    pub due_in_trouble: Timestamp,
+    /// When a single message can be tried again.
+    pub retry: Timestamp,
+    /// When a lease can end.
+    pub lease: Timestamp,
+}
+
+impl LatestTimes {
+    /// The latest times by now, with these settings and profiles and leases of that duration.
+    #[must_use]
+    pub fn at(
+        now: Timestamp,
+        settings: &OrganizationSettings,
+        profiles: &[ServerProfile],
+        lease: Duration,
+    ) -> Self {
+        let polled = profiles.iter().map(interval).max().unwrap_or_default();
+        let due = polled.max(settings.idle_interval_max).max(WAIT_MAX);
+        // Waits are spread over a quarter more.
+        let probe = settings.health.probe_delay.max(settings.health.delay_max);
+        let in_trouble = due.max(probe.saturating_mul(2)).max(SERVER_WAIT_MAX);
+        Self {
+            now,
+            due: now.plus(due),
+            due_in_trouble: now.plus(in_trouble),
+            retry: now.plus(WAIT_MAX),
+            lease: now.plus(lease),
+        }
+    }
+
+    /// When a workload is to be due that was written down to be due then: the wait that was meant
+    /// counts from now on where its last cycle began in the future, and a time that nothing can
+    /// have meant is now.
+    #[must_use]
+    pub fn due(&self, due: Timestamp, started: Option<Timestamp>, health: &Health) -> Timestamp {
+        let latest = match health {
+            Health::Healthy => self.due,
+            Health::Retrying { .. } | Health::Failing { .. } | Health::Disabled { .. } => {
+                self.due_in_trouble
+            }
+        };
+        match started {
+            Some(started) if started > self.now => {
+                self.now.plus(due.since(started)).min(latest).min(due)
+            }
+            _ if due > latest => self.now,
+            _ => due,
+        }
+    }
+}
 
 /// When a workload is due, and why then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -212,6 +279,43 @@ mod tests {
             due(0, CycleOutcome::Succeeded, &busy, false).at,
             Some(END.plus(INTERVAL_FLOOR))
         );
+    }
+
+    #[test]
+    fn what_was_written_while_the_clock_ran_ahead_does_not_count() {
+        let minutes = |count: u64| Duration::from_secs(count * 60);
+        let mut slow = profile();
+        slow.polling_interval_min = minutes(120);
+        let lease = minutes(2);
+        let settings = OrganizationSettings::default();
+        let latest = LatestTimes::at(END, &settings, &[profile(), slow], lease);
+        assert_eq!(latest.due, END.plus(minutes(120)));
+        assert_eq!(latest.lease, END.plus(lease));
+        let ahead = END.plus(minutes(3 * 24 * 60));
+        let well = Health::Healthy;
+        let failing = Health::Failing {
+            code: Code::ServerBusy,
+            failures: 12,
+            since: END,
+        };
+        let fine = END.plus(minutes(100));
+        assert_eq!(latest.due(fine, Some(END), &well), fine);
+        assert_eq!(latest.due(fine, None, &failing), fine);
+        assert_eq!(latest.due(ahead, None, &well), END, "a mere due time");
+        assert_eq!(latest.due(ahead, Some(END), &failing), END);
+        let asked = END.plus(minutes(20 * 60));
+        assert_eq!(latest.due(asked, None, &failing), asked, "a server's wish");
+        // The wait that was meant counts from now on, however far the clock was ahead.
+        for by in [5, 3 * 24 * 60] {
+            let started = END.plus(minutes(by));
+            let due = started.plus(minutes(12));
+            assert_eq!(
+                latest.due(due, Some(started), &well),
+                END.plus(minutes(12)).min(due)
+            );
+        }
+        let overdue = END.minus(minutes(5));
+        assert_eq!(latest.due(overdue, Some(ahead), &well), overdue);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use postroom_core::email::{ContentKey, KnownEmail, MessageId};
 use postroom_core::job::{Job, JobState};
 use postroom_core::ledger::{FolderId, LedgerEntry, RemoteId};
 use postroom_core::outbox::{OutboxEntry, OutboxState};
+use postroom_core::schedule::LatestTimes;
 use postroom_core::tracking::{Candidates, CorrelationQuery, IndexedEmail, TrackingToken};
 use postroom_core::{
     AlertId, EmailAddress, HolderId, JobId, LedgerId, Mailbox, MailboxId, Organization, OutboxId,
@@ -138,6 +139,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// `NotFound`.
     async fn set_due(&self, mailbox: MailboxId, workload: Workload, at: Timestamp) -> Result<()>;
+
+    /// Brings back what was written while the clock ran ahead, and answers how many rows that were:
+    /// due times as [`LatestTimes::due`] says, when cycles ran to now, the end of leases to the
+    /// latest one there can be (holders and fences stay), and messages and outgoing email that wait
+    /// for longer than anything can have meant to now.
+    async fn correct_times(&self, latest: &LatestTimes) -> Result<u64>;
 
     /// Takes the lease of a workload where nobody holds it or the holder's time is up; `None`
     /// where somebody does.

@@ -70,6 +70,7 @@ macro_rules! __store_checks {
             schedule: [
                 what_is_due_comes_longest_overdue_first
                 what_is_switched_off_is_not_due
+                what_was_written_by_a_clock_that_ran_ahead_is_brought_back
                 a_lease_keeps_others_away
                 fences_rise_with_every_holder
                 a_cycle_begins_with_its_lease_and_ends_without

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use postroom_core::catalogue::Scope;
+use postroom_core::schedule::WAIT_MAX;
 use postroom_core::{Code, Timestamp, planted};
 use postroom_provider::{ErrorKind, ProviderError, Retry};
 use postroom_store::StoreError;
@@ -159,8 +160,8 @@ pub(crate) fn may_be_the_servers(error: &ProviderError) -> bool {
 
 /// When a message that failed is tried again: after one minute, then four, and so on up to an hour.
 pub(crate) fn item_retry_at(attempts: u32, now: Timestamp) -> Timestamp {
-    let minutes = 4_u64.saturating_pow(attempts.min(8)).min(60);
-    now.plus(Duration::from_secs(minutes * 60))
+    let minutes = 4_u64.saturating_pow(attempts.min(8));
+    now.plus(Duration::from_secs(minutes * 60).min(WAIT_MAX))
 }
 
 #[cfg(test)]

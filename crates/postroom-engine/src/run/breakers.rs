@@ -16,6 +16,7 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 struct Breaker {
     code: Code,
+    since: Timestamp,
     until: Timestamp,
     failures: u32,
     probing: bool,
@@ -66,12 +67,14 @@ impl Breakers {
         let mut open = self.open();
         let breaker = open.entry(profile).or_insert(Breaker {
             code,
+            since: now,
             until: now,
             failures: 0,
             probing: false,
         });
         breaker.probing = planted!(ProbeNeverEnds) && breaker.probing;
         breaker.code = code;
+        breaker.since = now;
         // Cycles that were under way when it opened are the same trouble, told again.
         if now >= breaker.until {
             if !planted!(BackOffNeverGrows) {
@@ -106,6 +109,17 @@ impl Breakers {
         self.open().remove(&profile);
     }
 
+    /// Pauses that began in the future begin now.
+    pub(crate) fn clock_set_back(&self, now: Timestamp) {
+        for breaker in self.open().values_mut() {
+            if breaker.since > now {
+                let wait = breaker.until.since(breaker.since);
+                breaker.until = now.plus(wait).min(breaker.until);
+                breaker.since = now;
+            }
+        }
+    }
+
     /// Until when the profile is paused.
     pub(crate) fn open_until(&self, profile: ProfileId) -> Option<Timestamp> {
         self.open().get(&profile).map(|breaker| breaker.until)
@@ -118,6 +132,17 @@ mod tests {
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_seconds(seconds)
+    }
+
+    #[test]
+    fn a_pause_lasts_as_long_as_was_meant_when_the_clock_is_set_back() {
+        let (breakers, policy) = (Breakers::default(), HealthPolicy::default());
+        let id = ProfileId::from_random([1; 16]);
+        breakers.failed(id, Code::ServerUnavailable, None, &policy, at(300_000));
+        breakers.clock_set_back(at(300_001));
+        assert_eq!(breakers.open_until(id), Some(at(300_030)));
+        breakers.clock_set_back(at(100));
+        assert_eq!(breakers.open_until(id), Some(at(130)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use postroom_core::approval::{Purpose, gate};
 use postroom_core::catalogue::{Class, Scope};
 use postroom_core::health::{AlertAction, CycleOutcome, Health};
 use postroom_core::profile::CredentialSource;
-use postroom_core::schedule::due_after_cycle;
+use postroom_core::schedule::{WAIT_MAX, due_after_cycle};
 use postroom_core::{Code, Mailbox, ServerProfile, Timestamp, Workload};
 use postroom_provider::OpContext;
 use postroom_store::{CycleRecord, Due, LEASE_DURATION, Lease};
@@ -25,7 +25,7 @@ use crate::run::{incoming, outgoing};
 const GATE_PAUSE: Duration = Duration::from_secs(5 * 60);
 /// Outgoing email makes its workload due when it is taken over. Where none is open, this is how long
 /// until the next look all the same.
-const OUTGOING_LOOK: Duration = Duration::from_secs(60 * 60);
+const OUTGOING_LOOK: Duration = WAIT_MAX;
 /// A lease with less than this left is renewed before the next request.
 const LEASE_MARGIN: Duration = Duration::from_secs(105);
 /// What a cycle works with.
@@ -88,8 +88,14 @@ impl Cycle<'_> {
 
     /// Whether [`checkpoint`](Self::checkpoint) would do anything.
     pub(crate) fn needs_checkpoint(&self) -> bool {
-        self.ctx.cancellation.is_cancelled()
-            || self.lease.expires_at.since(self.environment.now()) < LEASE_MARGIN
+        self.ctx.cancellation.is_cancelled() || self.lease_needs_renewal()
+    }
+
+    /// A lease that lasts for longer than one can was taken before the clock was set back: the store
+    /// has another end for it.
+    fn lease_needs_renewal(&self) -> bool {
+        let left = self.lease.expires_at.since(self.environment.now());
+        left < LEASE_MARGIN || left > LEASE_DURATION
     }
 
     /// Holds on to the lease, and notices that the engine is stopping.
@@ -97,8 +103,8 @@ impl Cycle<'_> {
         if self.ctx.cancellation.is_cancelled() {
             return Err(CycleStop::Cancelled);
         }
-        let now = self.environment.now();
-        if self.lease.expires_at.since(now) < LEASE_MARGIN {
+        if self.lease_needs_renewal() {
+            let now = self.environment.now();
             let store = &self.environment.store;
             self.lease = store.renew_lease(&self.lease, now, LEASE_DURATION).await?;
         }

@@ -2,6 +2,7 @@
 
 pub(crate) mod alerts;
 pub(crate) mod breakers;
+pub(crate) mod clock;
 pub(crate) mod cycle;
 pub(crate) mod feed;
 pub(crate) mod incoming;

@@ -16,7 +16,7 @@ use crate::environment::Environment;
 use crate::error::{ErrorKind, Result};
 use crate::plan::pick::{PermitKey, Permits, pick};
 use crate::run::cycle::{self, Ran};
-use crate::run::{feed, test_enable};
+use crate::run::{clock, feed, test_enable};
 
 /// A step ends after so many rounds even where cycles keep leaving work behind.
 const STEP_ROUNDS_MAX: u32 = 10_000;
@@ -26,6 +26,7 @@ const STORE_PAUSE: Duration = Duration::from_secs(5);
 /// Does everything that is due, one after the other.
 pub(crate) async fn step(environment: &Arc<Environment>) -> Result<StepReport> {
     let mut report = StepReport::default();
+    clock::correct_times(environment).await?;
     let jobs = environment
         .store
         .jobs(&[JobState::Running, JobState::Queued], 1000)
@@ -85,6 +86,8 @@ struct Scheduler<'a> {
     look_for_jobs: bool,
     /// When jobs were looked for, those asked for by other processes too.
     jobs_at: Option<Timestamp>,
+    /// The time of the last look.
+    looked_at: Option<Timestamp>,
     feeding: bool,
     fed_at: Option<Timestamp>,
     permits: Permits,
@@ -100,6 +103,7 @@ pub(crate) async fn run(environment: &Arc<Environment>, stop: &CancellationToken
         jobs: BTreeSet::new(),
         look_for_jobs: true,
         jobs_at: None,
+        looked_at: None,
         feeding: false,
         fed_at: None,
         permits: Permits::default(),
@@ -145,6 +149,11 @@ impl Scheduler<'_> {
         let store = &self.environment.store;
         let now = self.environment.now();
         // A clock that was set back must not stop anything until it has caught up.
+        let ahead = |at: Timestamp| now.plus(clock::SET_BACK_MIN) < at;
+        if self.looked_at.is_none_or(ahead) {
+            clock::correct_times(self.environment).await?;
+        }
+        self.looked_at = Some(now);
         let set_back = |at: Timestamp| now < at && !planted!(ClockBackStopsFeed);
         let rested = |at: Timestamp| set_back(at) || now.since(at) >= bounds.poll;
         let look = self.look_for_jobs || self.jobs_at.is_none_or(rested);

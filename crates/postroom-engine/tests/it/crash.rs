@@ -13,6 +13,7 @@ use postroom_core::job::{Job, JobState};
 use postroom_core::ledger::LedgerEntry;
 use postroom_core::outbox::{OutboxEntry, OutboxState, StagedSubmission};
 use postroom_core::party::Party;
+use postroom_core::schedule::LatestTimes;
 use postroom_core::tracking::{Candidates, CorrelationQuery, IndexedEmail, TrackingToken};
 use postroom_core::{
     AlertId, Code, EmailAddress, HolderId, JobId, LedgerId, Mailbox, MailboxId, Organization,
@@ -25,10 +26,10 @@ use postroom_provider::{
     Submission, SubmissionIdentity, SubmissionTrace, SyncCursor, WellKnownFolder,
 };
 use postroom_store::{
-    AlertFilter, Crm, CrmCursor, CycleRecord, CycleStart, Due, EmailWrite, EngineClaim, ErrorKind, FolderState,
-    IncidentPattern, KnownQuery, Lease, LedgerCounts, LedgerFilter, MailboxFilter, MailboxOfParty,
-    NewOutgoing, OutboxFilter, OutgoingPage, OutgoingReport, Page, PageOutcome, PageRecord,
-    RecordedEmail, Result, SecretOwner, Settlement, Store, StoreError, TokenNumbers,
+    AlertFilter, Crm, CrmCursor, CycleRecord, CycleStart, Due, EmailWrite, EngineClaim, ErrorKind,
+    FolderState, IncidentPattern, KnownQuery, Lease, LedgerCounts, LedgerFilter, MailboxFilter,
+    MailboxOfParty, NewOutgoing, OutboxFilter, OutgoingPage, OutgoingReport, Page, PageOutcome,
+    PageRecord, RecordedEmail, Result, SecretOwner, Settlement, Store, StoreError, TokenNumbers,
 };
 
 /// When the process dies.
@@ -154,6 +155,7 @@ store! {
     due(now: Timestamp, limit: u32) -> Vec<Due>;
     next_due() -> Option<Timestamp>;
     set_due(mailbox: MailboxId, workload: Workload, at: Timestamp) -> ();
+    correct_times(latest: &LatestTimes) -> u64;
     acquire_lease(mailbox: MailboxId, workload: Workload, holder: HolderId, now: Timestamp, duration: Duration) -> Option<Lease>;
     renew_lease(lease: &Lease, now: Timestamp, duration: Duration) -> Lease;
     release_lease(lease: &Lease) -> ();

@@ -99,6 +99,39 @@ async fn a_clock_that_is_set_back_does_not_stop_the_feed() {
 }
 
 #[tokio::test]
+async fn a_clock_that_ran_ahead_and_is_corrected_stops_nobody() {
+    const DAYS: Duration = Duration::from_secs(3 * 24 * 3600);
+    for restarts in [false, true] {
+        let mut world = World::ready().await;
+        let mut running = world.engine.start();
+        world.clock.advance(DAYS);
+        world.mail_from_jo(&[DESK], "a@x", "Ahead", "");
+        let read = until(&world, async |world| world.emails().await.len() == 1);
+        assert!(read.await, "while the clock is ahead");
+        if restarts {
+            running.stop().await.unwrap();
+            world.clock.set_back(DAYS);
+            world.restart(None);
+            running = world.engine.start();
+        } else {
+            world.clock.set_back(DAYS);
+        }
+        world.mail_from_jo(&[DESK], "b@x", "Corrected", "");
+        world.ada_writes("Offer").await;
+        let mut done = false;
+        for _ in 0..6 {
+            done |= until(&world, async |world| {
+                world.emails().await.len() == 3 && world.seen_outside("Offer") == 1
+            })
+            .await;
+            world.clock.advance(Duration::from_secs(600));
+        }
+        assert!(done, "within an hour; restarts: {restarts}");
+        running.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn what_is_asked_for_while_a_cycle_runs_is_done_after_it() {
     let world = World::ready().await;
     world.mail_from_jo(&[DESK], "a@x", "First", "");

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod claim;
+mod clock;
 mod config;
 mod incoming;
 mod ledger;
@@ -20,6 +21,7 @@ use postroom_core::email::{ContentKey, MessageId};
 use postroom_core::job::{Job, JobState};
 use postroom_core::ledger::{FolderId, LedgerEntry, RemoteId};
 use postroom_core::outbox::{OutboxEntry, OutboxState};
+use postroom_core::schedule::LatestTimes;
 use postroom_core::tracking::{Candidates, CorrelationQuery, IndexedEmail, TrackingToken};
 use postroom_core::{
     AlertId, EmailAddress, HolderId, JobId, LedgerId, Mailbox, MailboxId, Organization, OutboxId,
@@ -202,6 +204,15 @@ impl Store for SqliteStore {
         self.handle
             .write("schedule.set_due", move |db| {
                 schedule::set_due(db, mailbox, workload, at)
+            })
+            .await
+    }
+
+    async fn correct_times(&self, latest: &LatestTimes) -> Result<u64> {
+        let latest = *latest;
+        self.handle
+            .write("schedule.correct_times", move |db| {
+                clock::correct(db, &latest)
             })
             .await
     }

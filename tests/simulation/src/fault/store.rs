@@ -10,6 +10,7 @@ use postroom_core::email::{ContentKey, KnownEmail, MessageId};
 use postroom_core::job::{Job, JobState};
 use postroom_core::ledger::LedgerEntry;
 use postroom_core::outbox::{OutboxEntry, OutboxState};
+use postroom_core::schedule::LatestTimes;
 use postroom_core::tracking::{Candidates, CorrelationQuery, IndexedEmail, TrackingToken};
 use postroom_core::{
     AlertId, Code, EmailAddress, HolderId, JobId, LedgerId, Mailbox, MailboxId, Organization,
@@ -161,6 +162,7 @@ store! {
     due(now: Timestamp, limit: u32) -> Vec<Due>;
     next_due() -> Option<Timestamp>;
     set_due(mailbox: MailboxId, workload: Workload, at: Timestamp) -> () [mailbox];
+    correct_times(latest: &LatestTimes) -> u64;
     acquire_lease(mailbox: MailboxId, workload: Workload, holder: HolderId, now: Timestamp, duration: Duration) -> Option<Lease> [mailbox];
     renew_lease(lease: &Lease, now: Timestamp, duration: Duration) -> Lease [lease.mailbox];
     release_lease(lease: &Lease) -> () [lease.mailbox];

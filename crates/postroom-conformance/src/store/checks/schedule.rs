@@ -1,7 +1,10 @@
 //! Due times and leases.
 
+use postroom_core::ledger::LedgerState;
+use postroom_core::outbox::OutboxState;
+use postroom_core::schedule::LatestTimes;
 use postroom_core::{Secret, Workload};
-use postroom_store::{CycleRecord, ErrorKind, SecretOwner};
+use postroom_store::{CycleRecord, ErrorKind, LEASE_DURATION, SecretOwner};
 
 use crate::check::{CheckResult, Stop, ensure, ensure_eq};
 use crate::store::case::{Case, MINUTE, NOW, deliver, holder, inbox, outgoing, page, refused};
@@ -83,6 +86,81 @@ pub(in crate::store) async fn what_is_switched_off_is_not_due(case: &mut Case) -
         store.due(NOW, 10).await?.len(),
         1,
         "due workloads after switching it on again"
+    );
+    Ok(())
+}
+
+pub(in crate::store) async fn what_was_written_by_a_clock_that_ran_ahead_is_brought_back(
+    case: &mut Case,
+) -> CheckResult {
+    let store = case.store();
+    let settings = &case.organization.settings;
+    let latest = LatestTimes::at(NOW, settings, &[], LEASE_DURATION);
+    let ahead = NOW.plus(3 * 24 * 60 * MINUTE);
+    let (ran, lease) = case.incoming(1).await?;
+    let waits = case.mailbox(2).await?;
+    let record = CycleRecord::succeeded(ahead, ahead, ahead.plus(5 * MINUTE), 0);
+    store.record_cycle(&lease, &record).await?;
+    let lease = store.renew_lease(&lease, ahead, MINUTE).await?;
+    let mut listing = page(ran.id, &[61], "after");
+    for entry in &mut listing.listed {
+        entry.state = LedgerState::listed(ahead);
+    }
+    store.record_page(&lease, &listing, ahead).await?;
+    store.set_due(waits.id, Workload::Outgoing, ahead).await?;
+    store
+        .set_due(waits.id, Workload::Incoming, NOW.plus(10 * MINUTE))
+        .await?;
+    let mut email = outgoing(&waits, 62)?;
+    email.entry.state = OutboxState::pending(ahead);
+    store.enqueue_outgoing(&[email], None).await?;
+    store.set_due(waits.id, Workload::Outgoing, ahead).await?;
+    ensure_eq!(
+        store.correct_times(&latest).await?,
+        4,
+        "how many rows are brought back"
+    );
+    let due = store
+        .mailbox(ran.id)
+        .await?
+        .map(|mailbox| (mailbox.incoming.next_due, mailbox.incoming.last_started));
+    ensure_eq!(
+        due,
+        Some((Some(NOW.plus(5 * MINUTE)), Some(NOW))),
+        "a wait that was meant, from now on"
+    );
+    let due = store
+        .mailbox(waits.id)
+        .await?
+        .map(|mailbox| (mailbox.outgoing.next_due, mailbox.incoming.next_due));
+    ensure_eq!(
+        due,
+        Some((Some(NOW), Some(NOW.plus(10 * MINUTE)))),
+        "a time that nothing can have meant, and one that can be"
+    );
+    ensure_eq!(
+        store.pending(ran.id, NOW, 10).await?.len(),
+        1,
+        "messages to be worked on now"
+    );
+    let waiting = store.outbox_due(waits.id, NOW, 10).await?;
+    ensure_eq!(
+        waiting.iter().map(|entry| &entry.state).collect::<Vec<_>>(),
+        [&OutboxState::pending(NOW)],
+        "emails to be sent now"
+    );
+    ensure_eq!(
+        store.correct_times(&latest).await?,
+        0,
+        "how many rows are brought back a second time"
+    );
+    let next = NOW.plus(LEASE_DURATION);
+    let other = store
+        .acquire_lease(ran.id, Workload::Incoming, holder(2), next, MINUTE)
+        .await?;
+    ensure!(
+        other.is_some(),
+        "the lease lasts until the clock has caught up"
     );
     Ok(())
 }
@@ -210,9 +288,7 @@ pub(in crate::store) async fn a_cycle_begins_with_its_lease_and_ends_without(
         third.secrets.is_none() || third.secrets != second.secrets,
         "a changed secret goes unnoticed"
     );
-    store
-        .enqueue_outgoing(&[outgoing(&user, 1)?], None)
-        .await?;
+    store.enqueue_outgoing(&[outgoing(&user, 1)?], None).await?;
     let sends = store
         .begin_cycle(user.id, Workload::Outgoing, holder(1), NOW, MINUTE)
         .await?
