@@ -194,6 +194,7 @@ fn well_tested(
             && taken_back.is_none_or(|back| *at > back)
             && undisturbed
             && open
+            && !tested_in_vain(facts, mailbox, *at, until)
             && knows_password(facts, mailbox, *at)
             // Nothing came after that only a person can mend.
             && !accounts
@@ -202,6 +203,27 @@ fn well_tested(
             && !password_changes(facts, mailbox).any(|changed| changed > *at && changed <= until)
     })?;
     Some(test.0)
+}
+
+/// Whether a test was asked for since that may have met a closed gate: it fails, and switches off.
+fn tested_in_vain(facts: &Facts, mailbox: MailboxId, since: Duration, until: Duration) -> bool {
+    let (Some(tests), Some(timeline)) = (facts.tests.get(&mailbox), facts.mailboxes.get(&mailbox))
+    else {
+        return false;
+    };
+    let closed = |from: Duration, end: Duration| {
+        Facts::in_force(timeline, from, end).any(|one| {
+            let profile = one.profile.and_then(|id| facts.profiles.get(&id));
+            let inactive = profile.is_some_and(|timeline| {
+                Facts::in_force(timeline, from, end).any(|profile| !profile.active)
+            });
+            !one.active || !one.approved || one.profile.is_none() || inactive
+        })
+    };
+    tests
+        .iter()
+        .filter(|(at, enables)| *enables && *at > since && *at <= until)
+        .any(|(at, _)| closed(*at, (*at + TEST_WITHIN).min(until)))
 }
 
 /// When the passwords were changed that may open a mailbox.

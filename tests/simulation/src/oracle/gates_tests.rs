@@ -184,3 +184,37 @@ fn who_does_not_know_the_password_need_not_be_well() {
     );
     assert!(well(&world));
 }
+
+#[test]
+fn a_test_behind_a_closed_gate_switches_off() {
+    let well = |world: &World| {
+        let facts = Facts::of(&world.view.history);
+        healthy_at_end(&world.view, &facts, world.desk, Workload::Incoming)
+    };
+    let tests = |world: &mut World, at| {
+        world.push(
+            at,
+            Event::TestRequested {
+                mailbox: world.desk,
+                job: None,
+                enables: true,
+            },
+        );
+    };
+    let mut world = World::good();
+    let mut profile = world.profile_facts();
+    profile.active = false;
+    world.push(minutes(1000), Event::ProfileConfigured(profile));
+    world.push(
+        minutes(1200),
+        Event::ProfileConfigured(world.profile_facts()),
+    );
+    assert!(well(&world), "nobody tested it");
+    let mut tested = World::good();
+    tested.view = world.view.clone();
+    tests(&mut tested, minutes(1100));
+    tested.view.history.sort_by_key(|entry| entry.at);
+    assert!(!well(&tested));
+    tests(&mut tested, minutes(1300));
+    assert!(well(&tested), "it was tested again");
+}

@@ -12,7 +12,10 @@ use crate::history::Thread;
 pub fn check(view: &View, facts: &Facts) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (identity, records) in by_identity(view, facts) {
-        if records.len() > 1 && !concerns_identity(facts, &records) {
+        if records.len() > 1
+            && !concerns_identity(facts, &records)
+            && !unrecognisable(facts, &records)
+        {
             let ids: Vec<_> = records.iter().map(|(_, id)| id.as_str()).collect();
             let text = format!("{identity} is on record {} times: {ids:?}", records.len());
             violations.push(Violation::new(2, text));
@@ -69,6 +72,25 @@ pub(super) fn concerns_identity(facts: &Facts, records: &BTreeSet<(String, Strin
     })
 }
 
+/// Whether nothing makes copies of a message the same: where it has neither Message-ID nor Date, the
+/// length of the whole counts (ADR 0003), and with it the fields that another server or another
+/// client added.
+fn unrecognisable(facts: &Facts, records: &BTreeSet<(String, String)>) -> bool {
+    records.iter().all(|(marker, _)| {
+        let bare = facts
+            .letters
+            .get(marker)
+            .is_some_and(|letter| letter.message_id.is_none() && letter.date.is_none());
+        let servers: BTreeSet<_> = facts
+            .brought
+            .keys()
+            .filter(|(_, brought)| brought == marker)
+            .filter_map(|(account, _)| account.rsplit('@').next())
+            .collect();
+        bare && (servers.len() > 1 || facts.edited.contains(marker))
+    })
+}
+
 /// What answers the application's email by In-Reply-To belongs to it.
 fn replies(view: &View, facts: &Facts, violations: &mut Vec<Violation>) {
     for record in view.records.iter().filter(|record| record.incoming) {
@@ -99,7 +121,8 @@ mod tests {
     use postroom_core::RecordId;
 
     use super::*;
-    use crate::oracle::fixture::World;
+    use crate::history::Event;
+    use crate::oracle::fixture::{DESK, World, minutes};
 
     fn texts(world: &World) -> Vec<String> {
         let facts = Facts::of(&world.view.history);
@@ -126,6 +149,47 @@ mod tests {
         again.id = RecordId::from_random([77; 16]);
         world.view.records.push(again);
         complains(&world, "2 times");
+    }
+
+    #[test]
+    fn copies_without_message_id_and_date_differ_once_their_headers_do() {
+        let twice = |bare: bool, change: fn(&mut World)| {
+            let mut world = World::good();
+            for entry in &mut world.view.history {
+                if let Event::Arrived { letter, .. } = &mut entry.event
+                    && bare
+                {
+                    letter.message_id = None;
+                    letter.date = None;
+                }
+            }
+            let mut again = world.record_mut("m1").clone();
+            again.id = RecordId::from_random([77; 16]);
+            world.view.records.push(again);
+            change(&mut world);
+            texts(&world)
+        };
+        let edited = |world: &mut World| {
+            let (account, marker) = (DESK.to_owned(), "m1".to_owned());
+            world.push(minutes(310), Event::Edited { account, marker });
+        };
+        let elsewhere = |world: &mut World| {
+            let arrived = world
+                .view
+                .history
+                .iter()
+                .find(|entry| matches!(entry.event, Event::Arrived { .. }));
+            let mut entry = arrived.unwrap().clone();
+            if let Event::Arrived { account, .. } = &mut entry.event {
+                "desk@fabrikam.example".clone_into(account);
+            }
+            world.view.history.push(entry);
+        };
+        assert_eq!(twice(true, |_| {}).len(), 1);
+        assert_eq!(twice(false, edited).len(), 1);
+        assert_eq!(twice(false, elsewhere).len(), 1);
+        assert_eq!(twice(true, edited), Vec::<String>::new());
+        assert_eq!(twice(true, elsewhere), Vec::<String>::new());
     }
 
     #[test]
