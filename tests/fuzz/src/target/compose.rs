@@ -1,6 +1,6 @@
 //! Outgoing email: composed, parsed again, and the same as before.
 
-use postroom_core::email::{ConversationIndex, MessageId};
+use postroom_core::email::{ConversationIndex, Defect, MessageId};
 use postroom_core::{EmailAddress, NamedAddress, RawMessage, Timestamp};
 use postroom_mime::{
     OutgoingAttachment, OutgoingEmail, ParseLimits, attachment_content, compose, parse,
@@ -22,6 +22,8 @@ const SEEDS: &[&[u8]] = &[
       a+b@x.example\n\n<img src=cid:a>\n@lone\nx@y.example\n!r\xc3\xa9sum\xc3\xa9.pdf\napplication/pdf\n\
       #r1@x.example\n#r2@x.example\n%X-Extra\nvalue\n",
     b"\n\"odd name\"@x.example\n\nx\n.\n\n,\nq@x.example\n",
+    b"=?utf-8?q?a?=\n=?utf-8?q?b?=@x.example\ns\ni@x\nt\n\n=?x?b?Yg==?=\n\"=?utf-8?q?a?= b\"@x.example\n\
+      \n\"<c>,(\\\"\"@x.example\n",
 ];
 
 impl Target for Compose {
@@ -136,9 +138,7 @@ impl Target for Compose {
                 _ => {
                     let text = source.text();
                     // Readers take these away, and nobody has them.
-                    let odd = text.contains('\'')
-                        || text.contains("=?")
-                        || text.to_lowercase().contains("mailto:");
+                    let odd = text.contains('\'') || text.to_lowercase().contains("mailto:");
                     if let (Ok(address), false) = (text.parse::<EmailAddress>(), odd) {
                         email.to.push(NamedAddress::new(line, address));
                     }
@@ -189,16 +189,34 @@ fn check(email: &OutgoingEmail, size: usize) -> u64 {
     }
     assert!(bytes.is_ascii() || !email.from.address.as_str().is_ascii() || has_foreign_ids(email));
 
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+    let header_bytes = end.expect("a header ends") + 4;
     let raw = RawMessage::from_bytes(bytes);
     let limits = ParseLimits::default();
     let parsed = parse(&raw, &limits).expect("what was composed is a message");
     let headers = &parsed.headers;
+    // Readers stop within a header that is this long.
+    if header_bytes > limits.header_bytes_max {
+        assert!(parsed.defects.contains(&Defect::StructureLimited));
+        return observed(&());
+    }
     // Longer ones are cut when they are read.
     if email.subject.len() < 4000 {
         assert_eq!(headers.subject, shown(&email.subject), "subject");
     }
     let from = headers.from.as_ref().expect("the author");
     assert_eq!(from.address, email.from.address);
+    // Longer ones are cut when they are read.
+    let name = |named: &NamedAddress| {
+        let name = named.name.as_deref().map(shown).unwrap_or_default();
+        (name.chars().count() <= 500).then_some(name)
+    };
+    let sent_and_read = email.to.iter().zip(&headers.to);
+    for (sent, read) in sent_and_read.chain([(&email.from, from)]) {
+        if let Some(name) = name(sent) {
+            assert_eq!(read.name.clone().unwrap_or_default(), name, "a name");
+        }
+    }
     if email.to.len() < 500 {
         let to: Vec<_> = headers.to.iter().map(|named| &named.address).collect();
         let sent: Vec<_> = email.to.iter().map(|named| &named.address).collect();

@@ -19,8 +19,9 @@ use postroom_store::{
 };
 use postroom_store_sqlite::{EmailFilter, NewEmail, PartyFilter, SqliteStorage, StorageOptions};
 
+use super::sqlite_file::PAGE;
 use super::wire::NOW;
-use super::{Target, magnitude, observed};
+use super::{Target, magnitude, observed, sqlite_file};
 use crate::bytes::Source;
 use crate::family::Family;
 
@@ -29,6 +30,12 @@ const FILES: [&str; 3] = [
     "postroom.sqlite-wal",
     "postroom.sqlite-segments/00000001.segment",
 ];
+
+/// A change that begins with this or more knows the format of the file.
+const STRUCTURED: u8 = 96;
+
+/// In the first byte: the checksums of the log are right, whatever is in it.
+const SEALED: u8 = 2;
 
 /// The store's files.
 pub(super) struct Database {
@@ -127,10 +134,21 @@ impl Database {
     /// Lays the files out anew, damaged as the input says.
     fn damage(&self, input: &[u8]) {
         let mut source = Source::new(input);
-        let mut files = self.sets[usize::from(source.byte()) % 2].clone();
+        let first = source.byte();
+        let mut files = self.sets[usize::from(first) % 2].clone();
         while !source.is_empty() {
-            let file = &mut files[usize::from(source.byte()) % 3];
+            let which = source.byte();
             let kind = source.byte();
+            // With the format in mind, or anywhere.
+            if which >= STRUCTURED {
+                let (at, value) = (source.number(), source.byte());
+                match which % 2 {
+                    0 => sqlite_file::damage_database(&mut files[0], kind, at, value),
+                    _ => sqlite_file::damage_log(&mut files[1], kind, at, value),
+                }
+                continue;
+            }
+            let file = &mut files[usize::from(which) % 3];
             let length = file.len();
             let at = source.number() as usize % (length + 1);
             let value = source.byte();
@@ -144,10 +162,9 @@ impl Database {
                 }
                 5 => {
                     // A page in the place of another.
-                    let (from, to) = (at / 4096 * 4096, usize::from(value) * 4096);
-                    if from + 4096 <= length && to + 4096 <= length {
-                        let page = file[from..from + 4096].to_vec();
-                        file[to..to + 4096].copy_from_slice(&page);
+                    let (from, to) = (at / PAGE * PAGE, usize::from(value) * PAGE);
+                    if from + PAGE <= length && to + PAGE <= length {
+                        file.copy_within(from..from + PAGE, to);
                     }
                 }
                 6 => {
@@ -160,6 +177,9 @@ impl Database {
                 _ if at < length => file[at % 100.min(length)] = value,
                 _ => {}
             }
+        }
+        if first & SEALED != 0 {
+            sqlite_file::seal_log(&mut files[1]);
         }
         let folder = self.folder.path();
         let _ = std::fs::remove_dir_all(folder.join("postroom.sqlite-segments"));
@@ -217,6 +237,13 @@ impl Database {
     }
 }
 
+/// The log of a store that runs.
+#[cfg(test)]
+pub(super) fn running_log() -> Vec<u8> {
+    let [[_, log, _], _] = Database::new().sets;
+    log
+}
+
 impl Target for Database {
     fn seeds(&self) -> Vec<Vec<u8>> {
         vec![
@@ -228,6 +255,23 @@ impl Target for Database {
             vec![1, 1, 203, 0, 0, 0, 0, 0, 0, 4, 0, 32, 0, 0, 255],
             vec![1, 0, 5, 0, 16, 0, 0, 3],
             vec![1, 1, 6, 0, 18, 0, 0, 8, 1, 2, 9, 50, 0, 0, 4],
+            // Header, free pages, swapped pages, fields of pages, cells; then the same in the log.
+            vec![1, 96, 0, 2, 0, 0, 0, 200],
+            vec![1, 96, 1, 9, 0, 0, 0, 3],
+            vec![1, 96, 2, 4, 0, 0, 0, 7],
+            vec![1, 96, 3, 60, 1, 0, 0, 202],
+            vec![1, 96, 4, 200, 3, 0, 0, 5],
+            vec![1, 96, 5, 11, 0, 0, 0, 8],
+            vec![1, 96, 6, 77, 7, 0, 0, 129],
+            vec![1, 96, 7, 35, 9, 0, 0, 9],
+            vec![0, 97, 0, 3, 0, 0, 0, 1],
+            vec![SEALED],
+            vec![SEALED, 97, 1, 40, 0, 0, 0, 7],
+            vec![SEALED, 97, 2, 30, 0, 0, 0, 0],
+            vec![SEALED, 97, 3, 12, 0, 0, 0, 40],
+            vec![SEALED, 97, 4, 50, 5, 0, 0, 0],
+            vec![SEALED, 97, 29, 50, 5, 0, 0, 202],
+            vec![SEALED, 97, 53, 20, 2, 0, 0, 129],
         ]
     }
 
@@ -260,7 +304,7 @@ impl Target for Database {
                 .collect(),
         };
         assert!(
-            !input.is_empty() || outcomes.iter().all(Option::is_none),
+            !matches!(input, [] | [SEALED]) || outcomes.iter().all(Option::is_none),
             "undamaged: {outcomes:?}"
         );
         observed(&(magnitude(outcomes.len()), outcomes, self.left.take()))

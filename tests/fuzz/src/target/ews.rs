@@ -62,9 +62,42 @@ impl Answers {
 
 /// Carries requests to the simulated server and keeps its answers.
 #[derive(Debug)]
-struct Recorder {
-    exchange: Exchange,
+pub(super) struct Recorder {
+    pub(super) exchange: Exchange,
     answers: Mutex<Vec<(u16, Bytes)>>,
+}
+
+impl Recorder {
+    /// A server with some messages.
+    pub(super) fn new() -> Arc<Self> {
+        let mail = Arc::new(MailSystem::new(
+            Arc::new(SharedClock::new(Arc::new(Still))),
+            7,
+        ));
+        let exchange = Exchange::builder()
+            .mail(mail)
+            .account(
+                Account::new("postroom@contoso.example")
+                    .login("postroom@contoso.example", "service-pw")
+                    .impersonates_everybody(),
+            )
+            .account(Account::new(DESK))
+            .account(Account::new("jo@x.example"))
+            .build()
+            .expect("a server");
+        for raw in super::mime::SEEDS {
+            exchange.mail().deliver(raw.to_vec(), &[DESK]);
+        }
+        Arc::new(Self {
+            exchange,
+            answers: Mutex::default(),
+        })
+    }
+
+    /// The answers since the last time.
+    pub(super) fn take(&self) -> Vec<(u16, Bytes)> {
+        std::mem::take(&mut *self.answers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 #[async_trait]
@@ -95,28 +128,7 @@ impl HttpTransport for Recorder {
 
 /// What the simulated server answers to each operation, well and with faults.
 fn recorded() -> Vec<Vec<u8>> {
-    let mail = Arc::new(MailSystem::new(
-        Arc::new(SharedClock::new(Arc::new(Still))),
-        7,
-    ));
-    let exchange = Exchange::builder()
-        .mail(mail)
-        .account(
-            Account::new("postroom@contoso.example")
-                .login("postroom@contoso.example", "service-pw")
-                .impersonates_everybody(),
-        )
-        .account(Account::new(DESK))
-        .account(Account::new("jo@x.example"))
-        .build()
-        .expect("a server");
-    for raw in super::mime::SEEDS {
-        exchange.mail().deliver(raw.to_vec(), &[DESK]);
-    }
-    let recorder = Arc::new(Recorder {
-        exchange,
-        answers: Mutex::default(),
-    });
+    let recorder = Recorder::new();
     let provider = wire::provider(&recorder);
     let ctx = context();
     let inbox = now(provider
@@ -163,21 +175,12 @@ fn recorded() -> Vec<Vec<u8>> {
             let id = fault
                 .clone()
                 .map(|fault| recorder.exchange.faults().add(FaultRule::new(fault)));
-            recorder
-                .answers
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clear();
+            recorder.take();
             let _ = operate(operation, &*provider, &ctx, &inbox, &ids);
             if id.is_some() {
                 recorder.exchange.faults().clear();
             }
-            let answers = std::mem::take(
-                &mut *recorder
-                    .answers
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner),
-            );
+            let answers = recorder.take();
             let Some((status, _)) = answers.first() else {
                 continue;
             };
@@ -294,6 +297,18 @@ const FAMILIES: &[Family] = &[
             .into_iter()
             .chain(b"<b/>".repeat(size / 8))
             .collect()
+        },
+    },
+    Family {
+        name: "namespaces below namespaces",
+        make: |size| {
+            let outer = numbered(
+                "changes 200 1000\n\n<s:Envelope xmlns:s='s'",
+                |n| format!(" xmlns:n{n}='u{n}'"),
+                ">",
+                size.min(900),
+            );
+            filled(&outer, b"<a xmlns:n='u'/>", b"</s:Envelope>", size)
         },
     },
     Family {

@@ -10,6 +10,7 @@ mod ews;
 mod mime;
 mod request;
 mod rules;
+mod sqlite_file;
 mod subject;
 mod wire;
 

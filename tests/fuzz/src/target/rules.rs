@@ -153,7 +153,7 @@ impl Target for Rules {
         };
         let token = &rules.settings().token;
         let cleaned = rules.cleaner().clean(&subject);
-        assert!(cleaned.len() <= 2048);
+        assert!(cleaned.len() <= 1024);
         let terms = subject_terms(&subject, &rules);
         let composed = TrackingToken::compose(token, u32::MAX, u64::MAX);
         let written = append_to_subject(&subject, &composed, token);
