@@ -28,6 +28,9 @@ const FIELD_NAME_BYTES_MAX: usize = 76;
 /// Longest name of a file that is written, in characters; readers keep no more of it.
 const NAME_LENGTH_MAX: usize = 255;
 
+/// Longest name of a media type, and of a subtype (RFC 6838 section 4.2).
+const TYPE_NAME_BYTES_MAX: usize = 127;
+
 /// Longest ending of a name that is kept, in characters.
 const ENDING_LENGTH_MAX: usize = 16;
 
@@ -504,7 +507,7 @@ fn file_head(file: &OutgoingAttachment) -> Vec<u8> {
     let name = bounded_name(clean(&file.name));
     let media_type = file.content_type.trim().to_ascii_lowercase();
     let token = |text: &str| {
-        !text.is_empty()
+        (1..=TYPE_NAME_BYTES_MAX).contains(&text.len())
             && text
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))

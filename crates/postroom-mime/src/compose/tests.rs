@@ -244,6 +244,9 @@ fn no_line_is_too_long_for_the_wire() {
     email.references = vec![own.clone(), own.clone()];
     email.in_reply_to = vec![own.clone()];
     email.message_id = own;
+    let media_type = format!("a{0}/b{0}", "x".repeat(1000));
+    let content = RawMessage::from_bytes(b"content".to_vec());
+    email.attachments = vec![OutgoingAttachment::new("file", media_type, content)];
     let bytes = compose(&email).unwrap();
     for line in bytes.split(|byte| *byte == b'\n') {
         assert!(line.len() <= 999, "{} bytes", line.len());
