@@ -130,9 +130,6 @@ collection! {
         "One message that cannot be read ends the cycle of its mailbox.",
         "a reference system, on an extended property without a value";
     // Gates and limits.
-    LeaseWithoutFence, "lease-without-fence", [8, 2, 3],
-        "A worker that lost its lease while it was frozen goes on writing.",
-        "locks with a time to live and no fencing token";
     ConnectionLimitPerMailbox, "connection-limit-per-mailbox", [8],
         "The limit of an account that all mailboxes share is counted for each mailbox.",
         "throttling of service accounts";
@@ -152,7 +149,7 @@ collection! {
         "A connection that is kept does not notice that its profile was edited.",
         "pools keyed by name";
     // Outages.
-    OutageDisables, "outage-disables", [9, 0],
+    OutageDisables, "outage-disables", [9, 1, 0],
         "Retries used up disable the workload, whoever is to blame.",
         "a reference system: a long server outage disables every mailbox";
     AlertStorm, "alert-storm", [9, 0],

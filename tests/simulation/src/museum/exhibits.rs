@@ -70,10 +70,7 @@ pub fn of(defect: Defect) -> Vec<Exhibit> {
             small("conversation-memory")
                 .with(Strike::once("record_page", CrashBefore, BEGIN).skip(1)),
         ],
-        D::OutageCountsAsAttempt => vec![
-            small("conversation-memory")
-                .with(Strike::once("record_emails", FailBefore, BEGIN).times(6)),
-        ],
+        D::OutageCountsAsAttempt => vec![application_away()],
         D::NewWriteKeyPerAttempt => {
             vec![small("conversation-memory").with(Strike::once("record_emails", FailAfter, BEGIN))]
         }
@@ -89,10 +86,9 @@ pub fn of(defect: Defect) -> Vec<Exhibit> {
         D::ReportedBeforeTold => {
             vec![small("outgoing-memory").with(Strike::once("report_outgoing", FailBefore, BEGIN))]
         }
-        D::FeedCursorBeforeEnqueue => vec![
-            small("outgoing-memory")
-                .with(Strike::once("enqueue_outgoing", FailBefore, BEGIN).skip(1)),
-        ],
+        D::FeedCursorBeforeEnqueue => {
+            vec![written().with(Strike::once("enqueue_outgoing", FailBefore, BEGIN).skip(1))]
+        }
         D::JobsLostOnRestart => {
             vec![small("enable").with(Strike::once("submit.send", CrashAfter, 0))]
         }
@@ -105,9 +101,8 @@ pub fn of(defect: Defect) -> Vec<Exhibit> {
         }
         // What takes an afternoon.
         D::LookBackTooShort => vec![outage(3)],
-        D::OutageDisables | D::AlertStorm | D::AlertStaysOpen | D::BackOffNeverGrows => {
-            vec![outage(8)]
-        }
+        D::AlertStorm | D::BackOffNeverGrows => vec![outage(8)],
+        D::OutageDisables | D::AlertStaysOpen => vec![after_lost(Memory), after_lost(Ews)],
         D::ProbeNeverEnds => vec![after_outage(Memory), after_outage(Ews)],
         D::WatermarkByReceivedTime => vec![moved_back()],
         D::GoneStaysGone => vec![gone_and_back(Memory), gone_and_back(Ews)],
@@ -115,7 +110,6 @@ pub fn of(defect: Defect) -> Vec<Exhibit> {
         D::MessageIdAloneIsIdentity => vec![repeated_id()],
         D::TokenCounterWraps => vec![many_written()],
         D::DeleteAfterQuarantine => vec![poison_in_queue()],
-        D::LeaseWithoutFence => vec![frozen(Memory), frozen(Ews)],
         D::ConnectionLimitPerMailbox => vec![crowd(Memory), crowd(Ews)],
         D::ThrottlingHintIgnored => vec![throttled(Memory), throttled(Ews)],
         D::PollingMinimumIgnored => vec![half_hourly()],
@@ -184,20 +178,38 @@ fn outage(hours: u64) -> Exhibit {
     done(plot, &format!("outage-{hours}h"), until + 20)
 }
 
-/// What comes in after an outage is read, and nobody has to do anything for that.
-fn after_outage(protocol: Protocol) -> Exhibit {
+/// What comes in after trouble is read, and nobody has to do anything for that.
+fn after(name: &str, protocol: Protocol, fault: FaultKind, target: Target) -> Exhibit {
     let mut plot = Plot::new(&[protocol], 1);
-    let away = FaultKind::Outage;
-    plot.faults
-        .push(window(HOUR, 3 * HOUR, away, Target::System(0)));
+    plot.faults.push(window(HOUR, 3 * HOUR, fault, target));
     let comes = 8 * HOUR;
     incoming(&mut plot, comes, &[0]);
     client(&mut plot, comes + LONG_ENOUGH, ClientAction::Delete);
-    done(
-        plot,
-        &named("after-outage", protocol),
-        comes + LONG_ENOUGH + 1,
-    )
+    done(plot, &named(name, protocol), comes + LONG_ENOUGH + 1)
+}
+
+fn after_outage(protocol: Protocol) -> Exhibit {
+    let (away, target) = (FaultKind::Outage, Target::System(0));
+    after("after-outage", protocol, away, target)
+}
+
+fn after_lost(protocol: Protocol) -> Exhibit {
+    let (lost, target) = (FaultKind::RequestLost, Target::Mailbox(0));
+    after("after-lost-requests", protocol, lost, target)
+}
+
+/// The application takes nothing for an hour.
+fn application_away() -> Exhibit {
+    let mut plot = Plot::new(&[Memory], 1);
+    incoming(&mut plot, BEGIN, &[0]);
+    let away = Strike::once("record_emails", FailBefore, BEGIN);
+    done(plot, "application-away", BEGIN + 120).with(away.until(BEGIN + 60).times(u32::MAX))
+}
+
+fn written() -> Exhibit {
+    let mut plot = Plot::new(&[Memory], 1);
+    plot.write(BEGIN, 0, &[Recipient::Outside(0)]);
+    done(plot, "written", BEGIN + 90)
 }
 
 /// Moved out of the Inbox before anybody read it there, and back in much later.
@@ -213,10 +225,15 @@ fn moved_back() -> Exhibit {
 fn gone_and_back(protocol: Protocol) -> Exhibit {
     let mut plot = Plot::new(&[protocol], 1);
     incoming(&mut plot, BEGIN, &[0]);
-    let back = window(BEGIN + 1, 60, FaultKind::Restored, Target::System(0));
+    let back = window(
+        BEGIN + 1,
+        BEGIN + 55,
+        FaultKind::Restored,
+        Target::System(0),
+    );
     plot.faults.push(back);
     client(&mut plot, BEGIN + 15, ClientAction::Delete);
-    done(plot, &named("gone-and-back", protocol), 70)
+    done(plot, &named("gone-and-back", protocol), BEGIN + 65)
         .with(Strike::once("record_emails", FailBefore, BEGIN).times(100))
 }
 
@@ -227,15 +244,16 @@ fn short_pages(protocol: Protocol) -> Exhibit {
         incoming(&mut plot, BEGIN, &[0]);
     }
     let short = FaultKind::ShortPages(2);
-    plot.faults.push(window(0, 60, short, Target::Everybody));
-    done(plot, &named("short-pages", protocol), 60)
+    plot.faults
+        .push(window(BEGIN - 1, BEGIN + 60, short, Target::Everybody));
+    done(plot, &named("short-pages", protocol), BEGIN + 60)
 }
 
 fn repeated_id() -> Exhibit {
     let mut plot = Plot::new(&[Memory], 1);
     let first = incoming(&mut plot, BEGIN, &[0]);
-    plot.deliver(60, &[0], Shape::RepeatedId(first), Answer::Nothing);
-    done(plot, "repeated-id", 70)
+    plot.deliver(BEGIN + 30, &[0], Shape::RepeatedId(first), Answer::Nothing);
+    done(plot, "repeated-id", BEGIN + 40)
 }
 
 fn many_written() -> Exhibit {
@@ -243,7 +261,7 @@ fn many_written() -> Exhibit {
     for at in 0..5 {
         plot.write(BEGIN + 10 * at, 0, &[Recipient::Outside(0)]);
     }
-    done(plot, "many-written", 70)
+    done(plot, "many-written", BEGIN + 70)
 }
 
 /// A queue whose messages are deleted once on record, and one that never will be.
@@ -253,25 +271,7 @@ fn poison_in_queue() -> Exhibit {
     plot.setup.mailboxes[0].delete_after_processing = true;
     plot.deliver(BEGIN, &[0], Shape::Poison, Answer::Nothing);
     incoming(&mut plot, BEGIN, &[0]);
-    done(plot, "poison-in-queue", 60)
-}
-
-/// The engine stops for a while in the middle of slow requests; another one takes over.
-fn frozen(protocol: Protocol) -> Exhibit {
-    let mut plot = Plot::new(&[protocol], 2);
-    let slow = FaultKind::SlowAnswer(2 * MINUTE);
-    plot.faults.push(window(BEGIN, 60, slow, Target::Everybody));
-    plot.faults.push(window(
-        BEGIN + 5,
-        BEGIN + 20,
-        FaultKind::StaleLease,
-        Target::Everybody,
-    ));
-    for minute in [BEGIN, BEGIN + 2, BEGIN + 4] {
-        incoming(&mut plot, minute, &[0, 1]);
-        plot.write(minute, 0, &[Recipient::Outside(0)]);
-    }
-    done(plot, &named("frozen", protocol), 70)
+    done(plot, "poison-in-queue", BEGIN + 60)
 }
 
 /// Four mailboxes, one account, one connection, a slow server.
@@ -291,8 +291,8 @@ fn one_connection() -> Exhibit {
     plot.setup.profiles[0].connections = 1;
     incoming(&mut plot, BEGIN, &[0, 1]);
     plot.write(BEGIN, 0, &[Recipient::Outside(0)]);
-    incoming(&mut plot, 60, &[0, 1]);
-    done(plot, "one-connection", 70)
+    incoming(&mut plot, BEGIN + 60, &[0, 1]);
+    done(plot, "one-connection", BEGIN + 70)
 }
 
 /// The server asks for a wait, long after anybody asked for anything.
@@ -327,13 +327,13 @@ fn closed(by: AdminAction) -> Exhibit {
     done(plot, "closed", 7 * HOUR)
 }
 
-/// Somebody changes the password on the server, and tells it later, or only tests.
+/// Somebody changes the password on the server, and tells it much later, or only tests.
 fn new_password(tells: bool) -> Exhibit {
-    let mut plot = Plot::new(&[Memory], 1);
+    let mut plot = Plot::new(&[Ews], 1);
     plot.admin(HOUR, AdminAction::PasswordOnServer(0));
     if tells {
-        plot.admin(HOUR + 1, AdminAction::PasswordTold(0));
-        incoming(&mut plot, 2 * HOUR, &[0]);
+        plot.admin(2 * HOUR, AdminAction::PasswordTold(0));
+        incoming(&mut plot, 3 * HOUR, &[0]);
         return done(plot, "new-password", 4 * HOUR);
     }
     plot.admin(HOUR + 1, AdminAction::Test(0, true));
@@ -368,7 +368,7 @@ fn forgotten(protocol: Protocol) -> Exhibit {
     let back = window(BEGIN, BEGIN + 30, FaultKind::Restored, Target::System(0));
     plot.faults.push(back);
     plot.write(BEGIN + 2, 0, &[Recipient::Outside(0)]);
-    done(plot, &named("forgotten", protocol), 60)
+    done(plot, &named("forgotten", protocol), BEGIN + 60)
         .with(Strike::once("submit.send", FailAfter, BEGIN))
         .with(
             Strike::once("submit.find", FailBefore, BEGIN)

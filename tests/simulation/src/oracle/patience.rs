@@ -14,8 +14,8 @@ use super::view::View;
 use crate::history::{Event, FaultClass, Side};
 
 /// A server that is away is asked at most so often in an hour for each workload: every five minutes
-/// at first, every quarter of an hour later, and as much again for what people ask for.
-const CALLS_AN_HOUR: u64 = 40;
+/// at first, every quarter of an hour later, and some more for what people ask for.
+const CALLS_AN_HOUR: u64 = 14;
 /// How many calls more at the beginning of an outage, when the waits are still short.
 const CALLS_AT_FIRST: u64 = 30;
 /// Outages shorter than this say nothing.
@@ -117,7 +117,7 @@ fn hints(view: &View, facts: &Facts) -> Vec<Violation> {
         let sooner = facts.calls.iter().find(|call| {
             call.mailbox == mailbox
                 && call.side == Side::Provider
-                && call.operation == "changes"
+                && call.workload() == Some(Workload::Incoming)
                 && call.from > at + Duration::from_secs(5)
                 && call.from < end
         });
@@ -135,7 +135,10 @@ fn hints(view: &View, facts: &Facts) -> Vec<Violation> {
 }
 
 fn is_poll(operation: &str) -> bool {
-    matches!(operation, "SyncFolderItems" | "changes" | "mail.changes")
+    matches!(
+        operation,
+        "SyncFolderItems" | "GetFolder" | "mail.changes" | "mail.find_folder"
+    )
 }
 
 /// Whether people, a restart, the clock or the own disk made the wait void.
