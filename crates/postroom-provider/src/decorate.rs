@@ -6,5 +6,5 @@
 mod limited;
 mod traced;
 
-pub use limited::{ConnectionLimits, Limited};
+pub use limited::{Connection, ConnectionLimits, Limited};
 pub use traced::Traced;

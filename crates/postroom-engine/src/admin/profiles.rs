@@ -248,9 +248,9 @@ impl Admin {
             .credentials(&profile, mailbox.as_ref(), Direction::Incoming)
             .await?;
         let factory = environment.registry.find(profile.kind.provider_name())?;
-        let ctx = environment.ctx.within(profile.request_timeout);
-        let request = ProviderRequest::new(profile.clone(), address.clone(), credentials);
-        Ok(factory.probe(&ctx, &request).await)
+        let request = ProviderRequest::new(profile, address.clone(), credentials);
+        let mailbox = mailbox.map(|mailbox| mailbox.id);
+        Ok(environment.probe(factory.as_ref(), &request, mailbox).await)
     }
 
     pub(super) async fn known_profile(

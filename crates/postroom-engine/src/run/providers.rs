@@ -7,7 +7,9 @@ use postroom_core::profile::{CredentialSource, ProfileKind};
 use postroom_core::{Code, EmailAddress, Mailbox, MailboxId, ServerProfile, Workload, planted};
 use postroom_provider::decorate::ConnectionLimits;
 use postroom_provider::registry::Credentials;
-use postroom_provider::{FolderId, Provider, ProviderRequest};
+use postroom_provider::{
+    FolderId, ProbeReport, Provider, ProviderFactory, ProviderRequest, registry::ProbeOutcome,
+};
 use postroom_store::SecretOwner;
 
 use crate::environment::{Environment, Loaded};
@@ -124,11 +126,7 @@ impl Providers {
     }
 
     /// The provider kept for a mailbox, where a cycle reads what the one before it read.
-    fn unchanged(
-        &self,
-        key: (MailboxId, Direction),
-        loaded: &Loaded,
-    ) -> Option<Arc<dyn Provider>> {
+    fn unchanged(&self, key: (MailboxId, Direction), loaded: &Loaded) -> Option<Arc<dyn Provider>> {
         let mut cache = self.cache();
         cache.uses += 1;
         let uses = cache.uses;
@@ -253,6 +251,35 @@ impl Environment {
         )?);
         self.providers.keep(key, request, &provider);
         Ok(provider)
+    }
+
+    /// Tries to reach a server step by step, within the limit of connections that holds for
+    /// everything else that is asked of it. Promise 8.
+    pub(crate) async fn probe(
+        &self,
+        factory: &dyn ProviderFactory,
+        request: &ProviderRequest,
+        mailbox: Option<MailboxId>,
+    ) -> ProbeReport {
+        let profile = &request.profile;
+        let key = match mailbox {
+            Some(mailbox) => permit_key(profile, mailbox, Workload::Incoming),
+            None => PermitKey::Profile(profile.id),
+        };
+        let max = usize::from(profile.connections_max);
+        let waiting = self.ctx.within(profile.request_timeout);
+        match self.providers.limits.connection(&waiting, &key, max).await {
+            Ok(_connection) => {
+                let ctx = self.ctx.within(profile.request_timeout);
+                factory.probe(&ctx, request).await
+            }
+            Err(error) => {
+                let mut report = ProbeReport::new();
+                let failed = ProbeOutcome::Failed(error.code());
+                report.push("wait", failed, "all connections were in use");
+                report
+            }
+        }
     }
 
     /// What a provider of a mailbox is made of.

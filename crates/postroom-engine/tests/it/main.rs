@@ -7,6 +7,7 @@
 )]
 
 mod administration;
+mod connections;
 mod crash;
 mod crashes;
 mod incoming;

@@ -39,16 +39,7 @@ impl Limited {
         ctx: &OpContext,
         operation: &'static str,
     ) -> Result<OwnedSemaphorePermit> {
-        ctx.bounded(operation, async {
-            Arc::clone(&self.permits)
-                .acquire_owned()
-                .await
-                .map_err(|closed| {
-                    // Closed by whoever owns it: the engine is stopping.
-                    ProviderError::cancelled(operation).with_source(closed)
-                })
-        })
-        .await
+        wait(ctx, operation, &self.permits).await
     }
 
     fn source(&self, operation: &'static str) -> Result<&dyn MailSource> {
@@ -217,8 +208,8 @@ impl MailSubmitter for Limited {
 
 /// The limits in force, by what they count for: a profile, or one of its mailboxes.
 ///
-/// A limit lives as long as a [`Limited`] provider uses it, so that its number can change with the
-/// next provider that is made. While two numbers are in use each is kept on its own.
+/// A limit lives as long as a [`Limited`] provider or a [`Connection`] uses it, so that its number can
+/// change with the next provider that is made. While two numbers are in use each is kept on its own.
 #[derive(Debug)]
 pub struct ConnectionLimits<K> {
     known: Mutex<BTreeMap<(K, usize), Weak<Semaphore>>>,
@@ -246,6 +237,22 @@ impl<K: Ord + Clone> ConnectionLimits<K> {
     /// # Errors
     /// `ConfigInvalid` where the number is beyond what can be counted.
     pub fn limit(&self, key: &K, max: usize, provider: Arc<dyn Provider>) -> Result<Limited> {
+        Ok(Limited::new(provider, self.semaphore(key, max)?))
+    }
+
+    /// A connection within the limit of `key`, for what is asked without a provider; waits for it as
+    /// long as the context lets it.
+    ///
+    /// # Errors
+    /// `Cancelled` or `Timeout`; `ConfigInvalid` where the number is beyond what can be counted.
+    pub async fn connection(&self, ctx: &OpContext, key: &K, max: usize) -> Result<Connection> {
+        let permits = self.semaphore(key, max)?;
+        wait(ctx, "provider.connection", &permits)
+            .await
+            .map(Connection)
+    }
+
+    fn semaphore(&self, key: &K, max: usize) -> Result<Arc<Semaphore>> {
         if max > Semaphore::MAX_PERMITS {
             return Err(ProviderError::new(
                 ErrorKind::ConfigInvalid,
@@ -262,8 +269,29 @@ impl<K: Ord + Clone> ConnectionLimits<K> {
             known.insert(entry, Arc::downgrade(&made));
             made
         });
-        Ok(Limited::new(provider, semaphore))
+        Ok(semaphore)
     }
+}
+
+/// One of so many connections, for as long as it is kept.
+#[derive(Debug)]
+#[must_use = "it is given back when it is dropped"]
+pub struct Connection(
+    #[expect(dead_code, reason = "dropping it is all there is to do")] OwnedSemaphorePermit,
+);
+
+async fn wait(
+    ctx: &OpContext,
+    operation: &'static str,
+    permits: &Arc<Semaphore>,
+) -> Result<OwnedSemaphorePermit> {
+    ctx.bounded(operation, async {
+        Arc::clone(permits).acquire_owned().await.map_err(|closed| {
+            // Closed by whoever owns it: the engine is stopping.
+            ProviderError::cancelled(operation).with_source(closed)
+        })
+    })
+    .await
 }
 
 impl<K: Ord + Clone> Default for ConnectionLimits<K> {

@@ -137,8 +137,9 @@ async fn probe(
             return Some(code);
         }
     };
-    let ctx = environment.ctx.within(profile.request_timeout);
-    let report = factory.probe(&ctx, &request).await;
+    let report = environment
+        .probe(factory.as_ref(), &request, Some(mailbox.id))
+        .await;
     job.steps
         .extend(report.steps.iter().map(|step| match step.outcome {
             ProbeOutcome::Passed => TestStep::passed(None, step.name, &step.evidence),
