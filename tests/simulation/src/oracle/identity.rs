@@ -2,7 +2,7 @@
 
 use super::Violation;
 use super::facts::Facts;
-use super::once::{by_identity, concerns_identity};
+use super::once::{by_identity, concerns_identity, unrecognisable};
 use super::view::View;
 
 /// Checks the promise. That nobody is written to twice is promise 3's check.
@@ -10,7 +10,11 @@ use super::view::View;
 pub fn check(view: &View, facts: &Facts) -> Vec<Violation> {
     by_identity(view, facts)
         .into_iter()
-        .filter(|(_, records)| records.len() > 1 && concerns_identity(facts, records))
+        .filter(|(_, records)| {
+            records.len() > 1
+                && concerns_identity(facts, records)
+                && !unrecognisable(facts, records)
+        })
         .map(|(identity, records)| {
             let ids: Vec<_> = records.iter().map(|(_, id)| id.as_str()).collect();
             let text = format!(
@@ -52,5 +56,15 @@ mod tests {
         again.id = RecordId::from_random([77; 16]);
         world.view.records.push(again);
         assert_eq!(look(&world), 1);
+        let (account, marker) = (DESK.to_owned(), "m1".to_owned());
+        world.push(Duration::from_secs(7001), Event::Edited { account, marker });
+        assert_eq!(look(&world), 1, "it has a Message-ID");
+        for entry in &mut world.view.history {
+            if let Event::Arrived { letter, .. } = &mut entry.event {
+                letter.message_id = None;
+                letter.date = None;
+            }
+        }
+        assert_eq!(look(&world), 0, "nothing tells what it is the same as");
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn concerns_identity(facts: &Facts, records: &BTreeSet<(String, Strin
 /// Whether nothing makes copies of a message the same: where it has neither Message-ID nor Date, the
 /// length of the whole counts (ADR 0003), and with it the fields that another server or another
 /// client added.
-fn unrecognisable(facts: &Facts, records: &BTreeSet<(String, String)>) -> bool {
+pub(super) fn unrecognisable(facts: &Facts, records: &BTreeSet<(String, String)>) -> bool {
     records.iter().all(|(marker, _)| {
         let bare = facts
             .letters
