@@ -14,6 +14,10 @@ use crate::setup::{Account, Contact, MailboxSetup, ProfileSetup, Protocol, Setup
 /// not hold what happens against the test.
 pub(crate) const BEGIN: u64 = 30;
 
+/// When edits begin: so early that the oracle holds what happens against the test. Later, a process that
+/// dies in the very moment of an edit, or a test that runs beside a failing cycle, would be seen as trouble.
+const EARLY: u64 = 6;
+
 /// A scenario with a name, and the part of it that is gone through.
 #[derive(Clone, Debug)]
 pub struct Small {
@@ -115,7 +119,13 @@ impl Plot {
         self.step(minute, Action::Admin(action));
     }
 
-    pub(crate) fn deliver(&mut self, minute: u64, to: &[usize], shape: Shape, answer: Answer) -> Number {
+    pub(crate) fn deliver(
+        &mut self,
+        minute: u64,
+        to: &[usize],
+        shape: Shape,
+        answer: Answer,
+    ) -> Number {
         self.number += 1;
         let number = self.number;
         let action = Action::Deliver {
@@ -143,7 +153,13 @@ impl Plot {
     }
 
     /// Everything until `end` minutes belongs to it; from `from` minutes on, calls are points.
-    pub(crate) fn small(mut self, name: &'static str, about: &'static str, from: u64, end: u64) -> Small {
+    pub(crate) fn small(
+        mut self,
+        name: &'static str,
+        about: &'static str,
+        from: u64,
+        end: u64,
+    ) -> Small {
         // Something at the end, so that what is under way is gone through, too.
         self.admin(end, AdminAction::Overview);
         Small {
@@ -235,18 +251,18 @@ fn delete(name: &'static str, about: &'static str, protocol: Protocol) -> Small 
 
 fn editing(name: &'static str, about: &'static str, protocol: Protocol) -> Small {
     let mut plot = Plot::new(&[protocol], 2);
-    plot.admin(BEGIN, AdminAction::Outgoing(0, false));
-    plot.write(BEGIN, 0, &[Recipient::Outside(0)]);
-    plot.deliver(BEGIN, &[0, 1], Shape::Plain, Answer::Nothing);
-    plot.admin(BEGIN + 1, AdminAction::Filter(1, TrackingFilter::None));
-    plot.admin(BEGIN + 1, AdminAction::ProfileActive(0, false));
-    plot.deliver(BEGIN + 2, &[0, 1], Shape::Plain, Answer::Nothing);
-    plot.admin(BEGIN + 4, AdminAction::Outgoing(0, true));
-    plot.admin(BEGIN + 5, AdminAction::ProfileActive(0, true));
-    plot.admin(BEGIN + 5, AdminAction::Test(0, true));
-    plot.admin(BEGIN + 6, AdminAction::Filter(1, TrackingFilter::All));
-    plot.admin(BEGIN + 7, AdminAction::Sync(0));
-    plot.small(name, about, BEGIN, BEGIN + 12)
+    plot.admin(EARLY, AdminAction::Outgoing(0, false));
+    plot.write(EARLY, 0, &[Recipient::Outside(0)]);
+    plot.deliver(EARLY, &[0, 1], Shape::Plain, Answer::Nothing);
+    plot.admin(EARLY + 1, AdminAction::Filter(1, TrackingFilter::None));
+    plot.admin(EARLY + 1, AdminAction::ProfileActive(0, false));
+    plot.deliver(EARLY + 2, &[0, 1], Shape::Plain, Answer::Nothing);
+    plot.admin(EARLY + 4, AdminAction::Outgoing(0, true));
+    plot.admin(EARLY + 5, AdminAction::ProfileActive(0, true));
+    plot.admin(EARLY + 5, AdminAction::Test(0, true));
+    plot.admin(EARLY + 6, AdminAction::Filter(1, TrackingFilter::All));
+    plot.admin(EARLY + 7, AdminAction::Sync(0));
+    plot.small(name, about, EARLY, EARLY + 12)
 }
 
 fn moved(name: &'static str, about: &'static str, protocol: Protocol) -> Small {
