@@ -21,8 +21,14 @@ pub struct Bounds {
     pub batch: usize,
     /// Bytes of one batch, by the sizes that listings tell (8 MiB); one larger message goes alone.
     pub batch_bytes: u64,
-    /// Messages that one incoming cycle works on before others get their turn (4,000).
+    /// Messages that are listed before they are worked on, so that they can be put in the order in
+    /// which they were received (4,000). While they are worked on, as many more are listed.
+    pub listed_together: u64,
+    /// Messages that one incoming cycle works on before others get their turn (20,000).
     pub messages_per_cycle: u64,
+    /// How long one incoming cycle works on messages before others get their turn (30 s). What was
+    /// listed together is brought to its end.
+    pub turn: Duration,
     /// Emails that one outgoing cycle sends before others get their turn (100).
     pub sends_per_cycle: u32,
     /// Emails taken over from the application at once (100).
@@ -41,7 +47,9 @@ impl Default for Bounds {
             page: 512,
             batch: 500,
             batch_bytes: 8 * 1024 * 1024,
-            messages_per_cycle: 4000,
+            listed_together: 4000,
+            messages_per_cycle: 20_000,
+            turn: Duration::from_secs(30),
             sends_per_cycle: 100,
             feed: 100,
             providers: 2000,
