@@ -153,14 +153,14 @@ impl Segments {
             number = number.saturating_add(1);
             let path = self.directory.join(name_of(number));
             match create_private(&path) {
-                Ok(file) => return self.begin(number, &path, file).map_err(fail),
+                Ok(file) => return self.begin(number, file).map_err(fail),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(fail(error)),
             }
         }
     }
 
-    fn begin(&self, number: i64, path: &Path, mut file: File) -> io::Result<Segment> {
+    fn begin(&self, number: i64, mut file: File) -> io::Result<Segment> {
         lock(&file)?;
         file.write_all(MAGIC)?;
         if self.sync {
@@ -170,7 +170,7 @@ impl Segments {
         }
         Ok(Segment {
             number,
-            appender: Appender::new(path, file, HEADER_BYTES, self.sync),
+            appender: Appender::new(file, HEADER_BYTES, self.sync),
             committed: HEADER_BYTES,
             dirty: false,
         })
@@ -216,7 +216,7 @@ impl Segments {
         }
         Ok(Some(Segment {
             number,
-            appender: Appender::new(&path, file, end, self.sync),
+            appender: Appender::new(file, end, self.sync),
             committed: end,
             dirty: false,
         }))

@@ -13,7 +13,7 @@ fn compare(sync: bool, begin: u64, groups: &[&[usize]]) {
     let mut expected = content(usize::try_from(begin).unwrap(), 0);
     std::fs::write(&path, &expected).unwrap();
     let file = File::options().read(true).write(true).open(&path).unwrap();
-    let mut appender = Appender::new(&path, file, begin, sync);
+    let mut appender = Appender::new(file, begin, sync);
     for (group, sizes) in groups.iter().enumerate() {
         // What is given up leaves nothing that is seen.
         let before = appender.position();
@@ -48,22 +48,11 @@ fn what_is_appended_stands_in_the_file() {
                 sync,
                 begin,
                 &[
-                    &[COLLECTED_BYTES, 1],
+                    &[COLLECTED_BYTES, 1, COLLECTED_BYTES + 1],
                     &[4_000_000, 9],
                     &[131_072, 2_000_001],
                 ],
             );
         }
-    }
-}
-
-#[test]
-fn a_buffer_lies_in_memory_as_in_the_file() {
-    let mut buffer = Buffer::default();
-    for offset in [0, 8, 4095, 4096, 12_289] {
-        buffer.begin_at(offset);
-        buffer.push(&[1; 10_000]);
-        let address = buffer.bytes().get(to_next_block(offset)..).unwrap();
-        assert_eq!(address.as_ptr().align_offset(BLOCK_BYTES), 0);
     }
 }
