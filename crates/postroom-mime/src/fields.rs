@@ -65,6 +65,15 @@ pub(crate) fn split(block: &[u8]) -> Vec<Field<'_>> {
 /// Bytes that are not UTF-8 are read as Windows-1252: raw 8-bit headers come from old programs of
 /// western Europe more often than from anywhere else.
 pub(crate) fn unfold(value: &[u8], limit: usize) -> Vec<u8> {
+    let mut line = unfold_verbatim(value, limit);
+    line.pop();
+    defuse(&mut line);
+    line.push(b'\n');
+    line
+}
+
+/// The same for values in which nothing is an encoded word, whatever it looks like.
+pub(crate) fn unfold_verbatim(value: &[u8], limit: usize) -> Vec<u8> {
     let cut = value.len() > limit;
     let value = value.get(..limit).unwrap_or(value).trim_ascii();
     let mut line = Vec::with_capacity(value.len() + 1);
@@ -94,7 +103,6 @@ pub(crate) fn unfold(value: &[u8], limit: usize) -> Vec<u8> {
             line = outside_words_from_windows_1252(&line);
         }
     }
-    defuse(&mut line);
     line.push(b'\n');
     line
 }

@@ -8,7 +8,7 @@ use postroom_core::email::{
 use postroom_core::{EmailAddress, NamedAddress, Timestamp};
 
 use crate::decode::{Decoder, TransferEncoding};
-use crate::fields::{Field, split, text, unfold, without_controls};
+use crate::fields::{Field, split, text, unfold, unfold_verbatim, without_controls};
 use crate::limits::ParseLimits;
 use crate::verbatim::Verbatim;
 
@@ -280,7 +280,7 @@ fn usable(name: Option<&str>, address: Option<&str>) -> Option<NamedAddress> {
 /// The identifiers of a value: what stands in angle brackets, or without any brackets, the words
 /// that hold an `@`; a lone word otherwise. At most `count_max` in all.
 fn identifiers(value: &[u8], count_max: usize, ids: &mut Vec<MessageId>) {
-    let line = unfold(value, ADDRESSES_BYTES_MAX);
+    let line = unfold_verbatim(value, ADDRESSES_BYTES_MAX);
     let line = String::from_utf8_lossy(&line);
     let mut push = |text: &str| {
         // Folding inside an identifier leaves white space that was never part of it.

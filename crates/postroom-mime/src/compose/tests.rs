@@ -296,3 +296,11 @@ fn names_and_addresses_that_look_encoded_arrive_as_they_were_written() {
         assert!(line.len() <= 78, "{}", String::from_utf8_lossy(line));
     }
 }
+
+#[test]
+fn an_identifier_that_looks_encoded_arrives_as_it_was_written() {
+    let mut email = email();
+    email.message_id = format!("{}@example.org", "=?".repeat(50)).parse().unwrap();
+    let headers = crate::parse_headers(&compose(&email).unwrap()).headers;
+    assert_eq!(headers.message_id, Some(email.message_id));
+}
