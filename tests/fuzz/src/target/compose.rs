@@ -99,7 +99,9 @@ impl Target for Compose {
         let from: EmailAddress = source
             .text()
             .parse()
-            .unwrap_or_else(|_| "a@x.example".parse().unwrap());
+            .ok()
+            .filter(|address| !is_stripped(address))
+            .unwrap_or_else(|| "a@x.example".parse().unwrap());
         let subject = source.text();
         let id: MessageId = source
             .text()
@@ -136,10 +138,8 @@ impl Target for Compose {
                     email.conversation_index = ConversationIndex::from_bytes(rest.into_bytes())
                 }
                 _ => {
-                    let text = source.text();
-                    // Readers take these away, and nobody has them.
-                    let odd = text.contains('\'') || text.to_lowercase().contains("mailto:");
-                    if let (Ok(address), false) = (text.parse::<EmailAddress>(), odd) {
+                    let address = source.text().parse::<EmailAddress>();
+                    if let Some(address) = address.ok().filter(|address| !is_stripped(address)) {
                         email.to.push(NamedAddress::new(line, address));
                     }
                 }
@@ -147,6 +147,12 @@ impl Target for Compose {
         }
         check(&email, input.len())
     }
+}
+
+/// Whether it has what readers take away from addresses, as nobody's has it.
+fn is_stripped(address: &EmailAddress) -> bool {
+    let text = address.as_str();
+    text.contains('\'') || text.to_lowercase().contains("mailto:")
 }
 
 fn check(email: &OutgoingEmail, size: usize) -> u64 {
