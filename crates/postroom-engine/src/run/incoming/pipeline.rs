@@ -162,7 +162,7 @@ impl Reading<'_> {
                 Some(Step::Listed(now, outcome)) => {
                     listing_now = false;
                     *listing = now;
-                    stop = stop.or(outcome.err());
+                    stop = stop.or_else(|| outcome.err());
                 }
                 Some(Step::TakenUp(outcome)) => {
                     taking_up = false;
