@@ -18,6 +18,7 @@ use crate::action::Scenario;
 use crate::crash_scenarios::{Small, scenarios};
 use crate::drive::{Options, run};
 use crate::fault::{AtCall, Call, Decision, FaultError, FaultPlan, Seam, Verdict};
+use crate::oracle::Violation;
 use crate::report::{Outcome, Totals};
 
 /// What happens at a point.
@@ -322,8 +323,13 @@ pub fn tour(route: Route<'_>, mut tell: impl FnMut(&Small, Option<&Point>, &Outc
             });
         }
         drop(outcomes);
-        for (this, outcome) in results {
+        for (this, mut outcome) in results {
             let (at, number, kind, _) = points[this];
+            if !outcome.totals.faults.contains_key(AtCall::NAME) {
+                // A point that nothing happened at says nothing about what would happen there.
+                let text = "the call was not made again: the run is not the clean one up to it";
+                outcome.violations.push(Violation::new(0, text));
+            }
             let small = &smalls[at];
             let count = tour.counts.entry((small.name, kind)).or_default();
             count.points += 1;

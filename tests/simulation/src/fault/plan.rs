@@ -188,6 +188,11 @@ pub struct AtCall {
     pub verdict: Verdict,
 }
 
+impl AtCall {
+    /// What it is called where faults are counted.
+    pub const NAME: &str = "at-call";
+}
+
 impl FaultPlan for AtCall {
     fn decide(&self, call: &Call<'_>) -> Decision {
         if call.number != self.number {
@@ -200,6 +205,6 @@ impl FaultPlan for AtCall {
             (_, Seam::Store | Seam::Crm) => FaultClass::Local,
             (_, Seam::Provider | Seam::Http) => FaultClass::Transient,
         };
-        Decision::new(self.verdict, "at-call", class)
+        Decision::new(self.verdict, Self::NAME, class)
     }
 }
