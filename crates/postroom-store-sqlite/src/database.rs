@@ -18,6 +18,7 @@ use crate::failure::{Failure, Outcome};
 use crate::seal::Seal;
 use crate::segment::{Place, Segments};
 use crate::sql::change;
+use crate::storage::StorageOptions;
 
 /// How long a write waits for another process to finish its own.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -127,20 +128,17 @@ impl Read<'_> {
 
 impl Database {
     pub(crate) fn new(
-        path: PathBuf,
+        options: &StorageOptions,
         connection: Connection,
         segments: Segments,
         segment_directory: PathBuf,
-        sync: bool,
-        single: bool,
         seal: Seal,
-        fill: Fill,
     ) -> Self {
         Self {
-            path,
+            path: options.path.clone(),
             segment_directory,
-            sync,
-            single,
+            sync: options.sync,
+            single: options.single,
             writer: Mutex::new(Writer {
                 connection,
                 segments,
@@ -149,7 +147,7 @@ impl Database {
             mapped_readers: Mutex::new(Vec::new()),
             seal,
             decoded: Decoded::default(),
-            fill,
+            fill: Arc::clone(&options.fill),
         }
     }
 

@@ -25,14 +25,14 @@ const READERS: usize = 2;
 /// Where a store is and how it is opened.
 #[derive(Clone)]
 pub struct StorageOptions {
-    path: PathBuf,
+    pub(crate) path: PathBuf,
     key: KeySource,
     executor: Option<Arc<dyn Executor>>,
-    single: bool,
+    pub(crate) single: bool,
     exclusive: bool,
-    fill: Fill,
+    pub(crate) fill: Fill,
     segment_bytes_max: u64,
-    sync: bool,
+    pub(crate) sync: bool,
     discard_secrets: bool,
 }
 
@@ -264,7 +264,7 @@ fn open(options: &StorageOptions, mut connection: Connection) -> Outcome<SqliteS
     segment_directory.push("-segments");
     let segment_directory = PathBuf::from(segment_directory);
     let database = Database::new(
-        options.path.clone(),
+        options,
         connection,
         Segments::new(
             segment_directory.clone(),
@@ -272,10 +272,7 @@ fn open(options: &StorageOptions, mut connection: Connection) -> Outcome<SqliteS
             options.sync,
         ),
         segment_directory,
-        options.sync,
-        options.single,
         seal,
-        Arc::clone(&options.fill),
     );
     if options.discard_secrets {
         database.write(|write| secrets::discard(write))?;

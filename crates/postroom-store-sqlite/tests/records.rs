@@ -315,7 +315,10 @@ fn a_body_that_stands_in_the_raw_message_is_kept_once_and_reads_the_same() {
     // A beginning that stands there more than once, and the whole only then.
     let raw = format!(
         "Subject: late\r\n\r\n{}\r\n--x\r\n\r\n{}--x\r\n\r\n{html}\r\n--x--\r\n",
-        &text.replace('\n', "\r\n")[..100],
+        text.replace('\n', "\r\n")
+            .chars()
+            .take(100)
+            .collect::<String>(),
         text.replace('\n', "\r\n"),
     );
     let mut bodies = Vec::new();

@@ -377,7 +377,7 @@ mod tests {
             let subject = append_to_subject("Offer", &token, &settings);
             assert_eq!(
                 find_in_subject(&subject, &settings),
-                [token.clone()],
+                std::slice::from_ref(&token),
                 "{subject}"
             );
             let typed = format!("Re: {prefix}001042");
