@@ -346,6 +346,32 @@ async fn the_alert_about_a_profile_ends_with_a_successful_test_and_with_another_
 }
 
 #[tokio::test]
+async fn an_outage_that_a_test_met_is_over_when_a_cycle_succeeds() {
+    let world = World::ready().await;
+    let lost = FaultEffect::Refuse(ErrorKind::Unavailable, Code::ConnectionLost);
+    world
+        .server
+        .arm(MemoryFault::new(lost).on("mail.find_folder"));
+    world
+        .admin()
+        .test_mailbox(&world.operator, world.desk_mailbox, JobKind::TestAndEnable)
+        .await
+        .unwrap();
+    world.step().await;
+    assert!(world.alert_codes().await.contains(&Code::ConnectionLost));
+    let tested = world.mailbox(world.desk_mailbox).await;
+    assert!(tested.incoming.enabled, "an outage disables nobody");
+    world.server.disarm();
+    for _ in 0..3 {
+        world.pass(LATER).await;
+    }
+    let codes = world.alert_codes().await;
+    assert!(!codes.contains(&Code::ConnectionLost), "{codes:?}");
+    let well = world.mailbox(world.desk_mailbox).await;
+    assert_eq!(well.incoming.health, Health::Healthy);
+}
+
+#[tokio::test]
 async fn a_defect_on_our_side_disables_nobody() {
     let world = World::ready().await;
     let refusal = FaultEffect::Refuse(ErrorKind::InvalidInput, Code::InvalidInput);
@@ -477,4 +503,35 @@ async fn the_only_message_of_a_mailbox_does_not_hold_it_up_for_ever() {
         states.contains(&("quarantined".to_owned(), 1)),
         "{states:?}"
     );
+}
+
+#[tokio::test]
+async fn the_alert_of_a_test_that_met_an_outage_ends_with_the_outage() {
+    // Of outgoing email, too, though there is nothing to be sent that would show it.
+    for operation in ["mail.changes", "submit.send"] {
+        let world = World::ready().await;
+        let refusal = FaultEffect::Refuse(ErrorKind::Unavailable, Code::ConnectionLost);
+        world
+            .server
+            .arm(MemoryFault::new(refusal).on(operation).for_account(DESK));
+        let (admin, kind) = (world.admin(), JobKind::TestAndEnable);
+        admin
+            .test_mailbox(&world.operator, world.desk_mailbox, kind)
+            .await
+            .unwrap();
+        world.step().await;
+        let codes = world.alert_codes().await;
+        assert!(codes.contains(&Code::ConnectionLost), "{codes:?}");
+        let desk = world.mailbox(world.desk_mailbox).await;
+        assert!(desk.incoming.enabled && desk.outgoing.enabled);
+        world.server.disarm();
+        for _ in 0..8 {
+            world.pass(LATER).await;
+        }
+        let codes = world.alert_codes().await;
+        assert!(
+            !codes.contains(&Code::ConnectionLost),
+            "{operation}: {codes:?}"
+        );
+    }
 }

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use postroom_core::catalogue::{Class, Level};
+use postroom_core::health::{AlertAction, CycleOutcome};
+use postroom_core::health::{AlertAction, CycleOutcome, Health};
 use postroom_core::job::Job;
 use postroom_core::mailbox::TestStatus;
 use postroom_core::{Code, Timestamp, Workload};
-use postroom_store::{AlertFilter, CycleRecord, IncidentPattern, Page};
+use postroom_store::{AlertFilter, CycleRecord, IncidentPattern, Lease, Page};
 
 use super::lease;
 use crate::environment::{Environment, Loaded};
@@ -64,10 +66,59 @@ pub(super) async fn conclude(
     ));
     pattern.discriminator = None;
     environment.store.close_alerts(&pattern, now).await?;
+    if code.spec().class == Class::Transient {
+        falter(environment, job, workload, code, &about).await?;
+    }
     let details = detail("job", job.id.to_string());
     environment
         .raise(code, code.spec().level, &about, details, settings)
-        .await
+        .await?;
+    if code.spec().class == Class::Transient {
+        remember_trouble(environment, loaded, job, workload, code, &about).await?;
+    }
+    Ok(())
+}
+
+/// A workload that goes on after a test met a trouble that passes is in that trouble like one whose
+/// cycle failed: its next success closes the alert.
+async fn remember_trouble(
+    environment: &Environment,
+    loaded: &Loaded,
+    job: &Job,
+    workload: Workload,
+    code: Code,
+    about: &About<'_>,
+) -> Result<()> {
+    let Some(lease) = lease(environment, job, workload).await? else {
+        return Ok(());
+    };
+    let mailbox = environment.load(job.mailbox).await?.mailbox;
+    let state = mailbox.workload(workload);
+    let now = environment.now();
+    let outcome = CycleOutcome::Failed {
+        code,
+        retry_after: None,
+    };
+    let policy = &loaded.organization.settings.health;
+    let change = state
+        .health
+        .after(outcome, policy, now, environment.jitter());
+    if state.enabled {
+        for action in &change.alerts {
+            if let AlertAction::Close { code: other } = action
+                && *other != code
+            {
+                environment.close(*other, about).await?;
+            }
+        }
+        let mut record = CycleRecord::succeeded(now, now, now, state.idle_cycles);
+        record.succeeded = None;
+        record.next_due = Some(change.next_attempt.unwrap_or(now));
+        record.health = change.health;
+        environment.store.record_cycle(&lease, &record).await?;
+    }
+    environment.store.release_lease(&lease).await?;
+    Ok(())
 }
 
 /// Answers whether the outcome still is about the mailbox as it stands: somebody may have changed
@@ -144,6 +195,59 @@ async fn recover(
         .store
         .set_due(job.mailbox, workload, now)
         .await?;
+    Ok(())
+}
+
+/// What goes on in spite of the test fares as after a cycle that failed: the next cycle that succeeds
+/// closes the alert.
+async fn falter(
+    environment: &Environment,
+    job: &Job,
+    workload: Workload,
+    code: Code,
+    about: &About<'_>,
+) -> Result<()> {
+    let Some(lease) = lease(environment, job, workload).await? else {
+        return Ok(());
+    };
+    let recorded = record_failure(environment, &lease, code, about).await;
+    environment.store.release_lease(&lease).await?;
+    recorded
+}
+
+async fn record_failure(
+    environment: &Environment,
+    lease: &Lease,
+    code: Code,
+    about: &About<'_>,
+) -> Result<()> {
+    // Read under the lease: nobody else changes the workload's state now.
+    let current = environment.load(lease.mailbox).await?;
+    let state = current.mailbox.workload(lease.workload);
+    if !state.enabled || matches!(state.health, Health::Disabled { .. }) {
+        // No cycle will run: the next test tells.
+        return Ok(());
+    }
+    let now = environment.now();
+    let outcome = CycleOutcome::Failed {
+        code,
+        retry_after: None,
+    };
+    let policy = &current.organization.settings.health;
+    let change = state
+        .health
+        .after(outcome, policy, now, environment.jitter());
+    let mut record = CycleRecord::succeeded(now, now, now, state.idle_cycles);
+    record.succeeded = None;
+    record.next_due = change.next_attempt;
+    record.health = change.health;
+    environment.store.record_cycle(lease, &record).await?;
+    for action in change.alerts {
+        // What is raised is raised with the test's details.
+        if let AlertAction::Close { code } = action {
+            environment.close(code, about).await?;
+        }
+    }
     Ok(())
 }
 
