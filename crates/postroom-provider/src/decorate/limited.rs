@@ -240,18 +240,6 @@ impl<K: Ord + Clone> ConnectionLimits<K> {
         Ok(Limited::new(provider, self.semaphore(key, max)?))
     }
 
-    /// A connection within the limit of `key`, for what is asked without a provider; waits for it as
-    /// long as the context lets it.
-    ///
-    /// # Errors
-    /// `Cancelled` or `Timeout`; `ConfigInvalid` where the number is beyond what can be counted.
-    pub async fn connection(&self, ctx: &OpContext, key: &K, max: usize) -> Result<Connection> {
-        let permits = self.semaphore(key, max)?;
-        wait(ctx, "provider.connection", &permits)
-            .await
-            .map(Connection)
-    }
-
     fn semaphore(&self, key: &K, max: usize) -> Result<Arc<Semaphore>> {
         if max > Semaphore::MAX_PERMITS {
             return Err(ProviderError::new(
@@ -270,6 +258,20 @@ impl<K: Ord + Clone> ConnectionLimits<K> {
             made
         });
         Ok(semaphore)
+    }
+}
+
+impl<K: Ord + Clone + Send + Sync> ConnectionLimits<K> {
+    /// A connection within the limit of `key`, for what is asked without a provider; waits for it as
+    /// long as the context lets it.
+    ///
+    /// # Errors
+    /// `Cancelled` or `Timeout`; `ConfigInvalid` where the number is beyond what can be counted.
+    pub async fn connection(&self, ctx: &OpContext, key: &K, max: usize) -> Result<Connection> {
+        let permits = self.semaphore(key, max)?;
+        wait(ctx, "provider.connection", &permits)
+            .await
+            .map(Connection)
     }
 }
 
