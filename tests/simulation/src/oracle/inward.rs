@@ -18,6 +18,9 @@ use crate::history::{Actor, FaultClass, Thread};
 /// Where messages go that could not be recorded.
 const UNDELIVERABLE: &str = "Undeliverable";
 
+/// So many attempts in vain outlast the patience with a server: three cycles that put it down to the
+/// server, and the three attempts of a message.
+const ATTEMPTS_IN_VAIN: usize = 6;
 /// A message that lay for so long in an Inbox that was read undisturbed has been listed.
 const LISTED_WITHIN: Duration = Duration::from_secs(60 * 60);
 /// How much later than it was switched on a mailbox may count as such.
@@ -111,6 +114,27 @@ fn moved_away(view: &View, facts: &Facts, life: &Life, mailbox: MailboxId) -> bo
         })
 }
 
+/// Whether a trouble of the server looked like bad messages for long: while it lasted, each of several
+/// attempts to read any message was in vain, and none that had been read before could witness.
+fn nothing_read(facts: &Facts, life: &Life, mailbox: MailboxId, now: Duration) -> bool {
+    let until = life.until.map_or(now, |(at, _)| at);
+    facts.windows.iter().any(|window| {
+        let (from, end) = (life.from.max(window.from), window.until.unwrap_or(now));
+        let asked = facts.calls.iter().filter(|call| {
+            call.mailbox == mailbox
+                && matches!(call.operation.as_str(), "headers" | "fetch")
+                && call.from >= from
+                && call.from <= end.min(until)
+        });
+        let in_vain: Vec<_> = asked
+            .map(|call| !call.is_ok() || call.failed.len() >= call.items.len())
+            .collect();
+        window.concerns(&life.account)
+            && in_vain.len() >= ATTEMPTS_IN_VAIN
+            && in_vain.iter().all(|vain| *vain)
+    })
+}
+
 /// Whether a server that could not give a message as it arrived gave its properties instead: the
 /// record is made from these.
 fn rebuilt(view: &View, facts: &Facts, marker: &str) -> bool {
@@ -168,7 +192,7 @@ fn fate(view: &View, facts: &Facts, life: &Life, row: &Row, violations: &mut Vec
                     life.from,
                     life.until.map_or(view.now, |(at, _)| at.max(view.now)),
                 );
-            if !cause {
+            if !cause && !nothing_read(facts, life, row.mailbox, view.now) {
                 wrong("nothing was wrong with it");
             }
             let told = view
@@ -329,6 +353,40 @@ mod tests {
         let id: LedgerId = world.row_mut("i1").id;
         world.alert_about_row(id);
         assert_eq!(texts(&world), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_server_that_reads_nothing_for_long_is_not_told_from_bad_messages() {
+        let quarantined = |attempts: usize, read: bool| {
+            let mut world = World::good();
+            let row = world.row_mut("i1");
+            row.state = LedgerState::Quarantined {
+                code: Code::ServerFault,
+                raw_kept: false,
+            };
+            let id = row.id;
+            world.alert_about_row(id);
+            world.view.history.retain(|entry| entry.at != minutes(303));
+            let window = FaultFacts {
+                window: 1,
+                name: "batch-stopped".to_owned(),
+                class: FaultClass::Transient,
+                accounts: vec![DESK.to_owned()],
+                hint: None,
+            };
+            world.push(minutes(301), Event::FaultBegan(window));
+            for _ in 0..attempts {
+                world.fetch_fails("i1");
+            }
+            if read {
+                world.fetch(&["i1"]);
+            }
+            world.push(minutes(600), Event::FaultEnded { window: 1 });
+            texts(&world).len()
+        };
+        assert_eq!(quarantined(6, false), 0);
+        assert_eq!(quarantined(5, false), 1);
+        assert_eq!(quarantined(6, true), 1);
     }
 
     #[test]
