@@ -140,7 +140,7 @@ fn outside_words_from_windows_1252(line: &[u8]) -> Vec<u8> {
 
 /// Takes the question mark out of encoded words that never end, where there are many: each would be
 /// read to the end of the field, in vain.
-fn defuse(line: &mut [u8]) {
+pub(crate) fn defuse(line: &mut [u8]) {
     let mut broken = Vec::new();
     let mut from = 0;
     for at in memchr::memmem::find_iter(line, b"=?") {

@@ -8,7 +8,7 @@ use postroom_core::email::{
 use postroom_core::{EmailAddress, NamedAddress, Timestamp};
 
 use crate::decode::{Decoder, TransferEncoding};
-use crate::fields::{Field, split, text, unfold, unfold_verbatim, without_controls};
+use crate::fields::{Field, defuse, split, text, unfold, unfold_verbatim, without_controls};
 use crate::limits::ParseLimits;
 use crate::verbatim::Verbatim;
 
@@ -192,8 +192,8 @@ impl<'a> Reader<'a> {
     fn addresses(&mut self, name: &'static str) -> Vec<NamedAddress> {
         let mut found = Vec::new();
         for field in self.all(name) {
-            let line = unfold(field.value, ADDRESSES_BYTES_MAX);
-            for address in mailboxes(&line) {
+            let line = unfold_verbatim(field.value, ADDRESSES_BYTES_MAX);
+            for address in mailboxes(line) {
                 match address {
                     Some(address) if self.addresses_left > 0 => {
                         self.addresses_left -= 1;
@@ -226,10 +226,11 @@ impl<'a> Reader<'a> {
 }
 
 /// The mailboxes of an unfolded field; `None` for what is no address.
-fn mailboxes(line: &[u8]) -> Vec<Option<NamedAddress>> {
-    if let Some(verbatim) = Verbatim::of(line) {
+fn mailboxes(mut line: Vec<u8>) -> Vec<Option<NamedAddress>> {
+    if let Some(mut verbatim) = Verbatim::of(&line) {
         let mut left = verbatim.count();
-        let read = addresses(verbatim.line(), |name, address| {
+        let shown = verbatim.take_line();
+        let read = addresses(&shown, |name, address| {
             match address.and_then(|address| verbatim.address(address)) {
                 Some(whole) => {
                     left = left.saturating_sub(1);
@@ -243,7 +244,8 @@ fn mailboxes(line: &[u8]) -> Vec<Option<NamedAddress>> {
             return read;
         }
     }
-    addresses(line, usable)
+    defuse(&mut line);
+    addresses(&line, usable)
 }
 
 fn addresses<T>(line: &[u8], mut take: impl FnMut(Option<&str>, Option<&str>) -> T) -> Vec<T> {

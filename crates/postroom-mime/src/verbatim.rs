@@ -6,6 +6,8 @@
 
 use postroom_core::address::ADDRESS_BYTES_MAX;
 
+use crate::fields::defuse;
+
 /// Begins a stand-in. No address has control characters, and few fields do.
 const MARK: u8 = 1;
 
@@ -19,7 +21,9 @@ pub(crate) struct Verbatim<'a> {
 impl<'a> Verbatim<'a> {
     /// Puts stand-ins in; `None` where there is nothing to stand in for.
     pub(crate) fn of(line: &'a [u8]) -> Option<Self> {
-        if memchr::memchr(MARK, line).is_some() {
+        let nothing = memchr::memmem::find(line, b"=?").is_none()
+            && memchr::memmem::find(line, b"<\"").is_none();
+        if nothing || memchr::memchr(MARK, line).is_some() {
             return None;
         }
         let mut this = Self {
@@ -46,9 +50,11 @@ impl<'a> Verbatim<'a> {
         (done > 0).then_some(this)
     }
 
-    /// The field to read.
-    pub(crate) fn line(&self) -> &[u8] {
-        &self.line
+    /// The field to read. What is left of encoded words that never end is made harmless.
+    pub(crate) fn take_line(&mut self) -> Vec<u8> {
+        let mut line = std::mem::take(&mut self.line);
+        defuse(&mut line);
+        line
     }
 
     /// How many stand-ins there are.
@@ -63,27 +69,28 @@ impl<'a> Verbatim<'a> {
     }
 }
 
-/// The address behind an opening bracket, where it has a quoted local part, or one that looks like an
-/// encoded word, and the bracket is closed behind it.
+/// The address behind an opening bracket, where it has a quoted local part, or something that looks
+/// like an encoded word, and the bracket is closed behind it.
 fn bracketed(text: &[u8]) -> Option<&str> {
     let text = text
         .get(..text.len().min(ADDRESS_BYTES_MAX + 1))
         .unwrap_or_default();
-    let local = match text {
-        [b'"', ..] => quoted_end(text)?,
-        [b'=', b'?', ..] => memchr::memchr(b'@', text)?,
-        _ => return None,
+    let local = match text.first() {
+        Some(b'"') => quoted_end(text)?,
+        _ => 0,
     };
-    let end = local + memchr::memchr(b'>', text.get(local..)?)?;
-    let at = text.get(local) == Some(&b'@');
-    let rest = text.get(..local)?;
-    let plain = rest.first() == Some(&b'"')
-        || !rest
-            .iter()
-            .any(|byte| byte.is_ascii_whitespace() || matches!(byte, b'<' | b'>' | b'"'));
-    std::str::from_utf8(text.get(..end)?)
-        .ok()
-        .filter(|_| at && plain)
+    let rest = text.get(local..)?;
+    let rest = rest.get(..memchr::memchr(b'>', rest)?)?;
+    let is_address = if local > 0 {
+        rest.first() == Some(&b'@')
+    } else {
+        let odd = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'<' | b'"');
+        memchr::memmem::find(rest, b"=?").is_some()
+            && memchr::memchr(b'@', rest).is_some()
+            && !rest.iter().any(odd)
+    };
+    let address = text.get(..local + rest.len()).filter(|_| is_address)?;
+    std::str::from_utf8(address).ok()
 }
 
 /// Where a quoted string ends, its last quote included.
@@ -118,8 +125,8 @@ mod tests {
             assert!(Verbatim::of(line).is_none(), "{line:?}");
         }
         let line = b"A <\"a>\\\" b\"@x.example>, B <=?u?q?a?=@x.example>";
-        let verbatim = Verbatim::of(line).unwrap();
-        assert_eq!(verbatim.line(), b"A <\x010>, B <\x011>");
+        let mut verbatim = Verbatim::of(line).unwrap();
+        assert_eq!(verbatim.take_line(), b"A <\x010>, B <\x011>");
         assert_eq!(verbatim.address("\u{1}0"), Some("\"a>\\\" b\"@x.example"));
         assert_eq!(verbatim.address("\u{1}1"), Some("=?u?q?a?=@x.example"));
         assert_eq!(verbatim.address("\u{1}2"), None);

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{ParseLimits, attachment_content, parse};
-use postroom_core::{Code, EmailAddress};
+use postroom_core::EmailAddress;
 
 fn named(name: &str, address: &str) -> NamedAddress {
     NamedAddress::new(name, address.parse::<EmailAddress>().unwrap())
@@ -285,8 +285,12 @@ fn names_and_addresses_that_look_encoded_arrive_as_they_were_written() {
     ];
     email.cc = vec![
         named("", "=?utf-8?q?c?=@example.org"),
+        named("", "c@=?utf-8?q?d"),
         named("Ada", "\"a>,\\\"(<b\"@example.org"),
     ];
+    // More than are believed to be an accident.
+    let many = (0..40).map(|n| named("", &format!("{n}=?@example.org")));
+    email.cc.extend(many);
     let bytes = compose(&email).unwrap();
     let headers = crate::parse_headers(&bytes).headers;
     assert_eq!(headers.from, Some(odd));
