@@ -175,7 +175,7 @@ async fn wrong_credentials_disable_and_test_and_enable_mends() {
         "others go on"
     );
     world.server.disarm();
-    let kind = postroom_core::job::JobKind::TestAndEnable;
+    let kind = JobKind::TestAndEnable;
     let job = world
         .admin()
         .test_mailbox(&world.operator, world.ada_mailbox, kind)
@@ -343,32 +343,6 @@ async fn the_alert_about_a_profile_ends_with_a_successful_test_and_with_another_
         let codes = world.alert_codes().await;
         assert!(!failing(&codes), "restarts: {restarts}: {codes:?}");
     }
-}
-
-#[tokio::test]
-async fn an_outage_that_a_test_met_is_over_when_a_cycle_succeeds() {
-    let world = World::ready().await;
-    let lost = FaultEffect::Refuse(ErrorKind::Unavailable, Code::ConnectionLost);
-    world
-        .server
-        .arm(MemoryFault::new(lost).on("mail.find_folder"));
-    world
-        .admin()
-        .test_mailbox(&world.operator, world.desk_mailbox, JobKind::TestAndEnable)
-        .await
-        .unwrap();
-    world.step().await;
-    assert!(world.alert_codes().await.contains(&Code::ConnectionLost));
-    let tested = world.mailbox(world.desk_mailbox).await;
-    assert!(tested.incoming.enabled, "an outage disables nobody");
-    world.server.disarm();
-    for _ in 0..3 {
-        world.pass(LATER).await;
-    }
-    let codes = world.alert_codes().await;
-    assert!(!codes.contains(&Code::ConnectionLost), "{codes:?}");
-    let well = world.mailbox(world.desk_mailbox).await;
-    assert_eq!(well.incoming.health, Health::Healthy);
 }
 
 #[tokio::test]

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use postroom_core::catalogue::{Class, Level};
 use postroom_core::health::{AlertAction, CycleOutcome};
-use postroom_core::health::{AlertAction, CycleOutcome, Health};
 use postroom_core::job::Job;
 use postroom_core::mailbox::TestStatus;
 use postroom_core::{Code, Timestamp, Workload};
-use postroom_store::{AlertFilter, CycleRecord, IncidentPattern, Lease, Page};
+use postroom_store::{AlertFilter, CycleRecord, IncidentPattern, Page};
 
 use super::lease;
 use crate::environment::{Environment, Loaded};
@@ -66,9 +65,6 @@ pub(super) async fn conclude(
     ));
     pattern.discriminator = None;
     environment.store.close_alerts(&pattern, now).await?;
-    if code.spec().class == Class::Transient {
-        falter(environment, job, workload, code, &about).await?;
-    }
     let details = detail("job", job.id.to_string());
     environment
         .raise(code, code.spec().level, &about, details, settings)
@@ -195,59 +191,6 @@ async fn recover(
         .store
         .set_due(job.mailbox, workload, now)
         .await?;
-    Ok(())
-}
-
-/// What goes on in spite of the test fares as after a cycle that failed: the next cycle that succeeds
-/// closes the alert.
-async fn falter(
-    environment: &Environment,
-    job: &Job,
-    workload: Workload,
-    code: Code,
-    about: &About<'_>,
-) -> Result<()> {
-    let Some(lease) = lease(environment, job, workload).await? else {
-        return Ok(());
-    };
-    let recorded = record_failure(environment, &lease, code, about).await;
-    environment.store.release_lease(&lease).await?;
-    recorded
-}
-
-async fn record_failure(
-    environment: &Environment,
-    lease: &Lease,
-    code: Code,
-    about: &About<'_>,
-) -> Result<()> {
-    // Read under the lease: nobody else changes the workload's state now.
-    let current = environment.load(lease.mailbox).await?;
-    let state = current.mailbox.workload(lease.workload);
-    if !state.enabled || matches!(state.health, Health::Disabled { .. }) {
-        // No cycle will run: the next test tells.
-        return Ok(());
-    }
-    let now = environment.now();
-    let outcome = CycleOutcome::Failed {
-        code,
-        retry_after: None,
-    };
-    let policy = &current.organization.settings.health;
-    let change = state
-        .health
-        .after(outcome, policy, now, environment.jitter());
-    let mut record = CycleRecord::succeeded(now, now, now, state.idle_cycles);
-    record.succeeded = None;
-    record.next_due = change.next_attempt;
-    record.health = change.health;
-    environment.store.record_cycle(lease, &record).await?;
-    for action in change.alerts {
-        // What is raised is raised with the test's details.
-        if let AlertAction::Close { code } = action {
-            environment.close(code, about).await?;
-        }
-    }
     Ok(())
 }
 
