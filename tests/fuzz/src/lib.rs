@@ -11,21 +11,20 @@
 //!
 //! `cargo bench --bench growth` measures processor time against size on families of input that are
 //! known to hurt parsers. docs/testing.md says how to run each for hours; ADR 0010 says why so.
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::string_slice,
     clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    clippy::cast_sign_loss,
     clippy::print_stderr,
     clippy::exhaustive_structs,
-    clippy::exhaustive_enums,
-    clippy::large_futures,
     reason = "test code: a panic is how a target says that a promise is broken"
 )]
+
+use anyhow as _; // With `toml`, for the configuration of the daemon, which is read here as it stands there.
+use toml as _;
 
 pub mod bytes;
 pub mod family;

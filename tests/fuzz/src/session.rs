@@ -167,7 +167,7 @@ impl Driver<'_> {
         let outcome = catch_unwind(AssertUnwindSafe(|| target.run(input)));
         TRYING.set(false);
         self.watch.end();
-        outcome.map_err(|_| {
+        outcome.map_err(|_panicked| {
             // It may be in any state now.
             self.target = (self.entry.make)();
             SAID.take()

@@ -135,7 +135,9 @@ impl Target for Configuration {
                     "{} bytes of error",
                     text.len()
                 );
+                // Another folder each time.
                 let shape: String = text
+                    .replace(&path.display().to_string(), "")
                     .chars()
                     .filter(|c| c.is_ascii_alphabetic())
                     .take(60)
@@ -153,14 +155,14 @@ fn profile(input: &[u8]) -> u64 {
     let Ok(address) = source.text().parse::<EmailAddress>() else {
         return 0;
     };
-    let kind = ProfileKind::from_name(if source.byte() % 2 == 0 {
+    let kind = ProfileKind::from_name(if source.byte().is_multiple_of(2) {
         "exchange-server"
     } else {
         "exchange-online"
     });
     let mut profile = ServerProfile::new(ProfileId::from_random([1; 16]), "p", kind);
     profile.incoming.location = Some(location);
-    profile.danger_allow_plain_http = source.byte() % 2 == 0;
+    profile.danger_allow_plain_http = source.byte().is_multiple_of(2);
     let findings = profile.validate().err().map_or(0, |errors| errors.len());
     let marked = format!("{password}pass-word-of-somebody");
     let request = ProviderRequest::new(

@@ -421,7 +421,7 @@ impl Target for Mime {
             &email
                 .defects
                 .iter()
-                .map(|d| std::mem::discriminant(d))
+                .map(std::mem::discriminant)
                 .collect::<Vec<_>>(),
             magnitude(email.attachments.len()),
             magnitude(email.text_body.as_ref().map_or(0, String::len)),

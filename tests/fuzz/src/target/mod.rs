@@ -7,6 +7,7 @@ mod cursor;
 mod database;
 mod engine;
 mod ews;
+mod ews_families;
 mod mime;
 mod request;
 mod rules;

@@ -88,7 +88,7 @@ pub(super) fn damage_database(file: &mut [u8], kind: u8, at: u32, value: u8) {
         1 => {
             put(file, 32, 4, which as u32 + 1);
             put(file, 36, 4, number(value));
-            if rest % 2 == 0 {
+            if rest.is_multiple_of(2) {
                 put(file, which * PAGE, 4, which as u32 + 1);
                 put(file, which * PAGE + 4, 4, number(value));
             }

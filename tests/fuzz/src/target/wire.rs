@@ -78,7 +78,10 @@ impl HttpTransport for Wire {
         );
         requests.push(body);
         let Ok(status) = StatusCode::from_u16(answer.status) else {
-            return Err(NetError::new(NetFailure::Lost, answer.status % 2 == 0));
+            return Err(NetError::new(
+                NetFailure::Lost,
+                answer.status.is_multiple_of(2),
+            ));
         };
         let mut headers = HeaderMap::new();
         for (name, value) in &answer.headers {
