@@ -33,7 +33,7 @@ impl Size {
     pub const fn of(self, seed: u64) -> Self {
         match self {
             Self::Mixed if seed % 100 == 50 => Self::Large,
-            Self::Mixed if seed % 10 == 0 => Self::Medium,
+            Self::Mixed if seed.is_multiple_of(10) => Self::Medium,
             Self::Mixed => Self::Small,
             Self::Small | Self::Medium | Self::Large => self,
         }

@@ -6,21 +6,16 @@
 //! what it did ([`history`]); the [`oracle`] compares that with what can be observed.
 //!
 //! The same scenario gives the same run, line by line: [`trace::Trace::hash`] tells.
-#![allow(
-    clippy::unwrap_used,
+#![expect(
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::string_slice,
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
-    clippy::cast_sign_loss,
-    clippy::print_stdout,
     clippy::print_stderr,
     clippy::exhaustive_enums,
     clippy::exhaustive_structs,
-    clippy::large_futures,
-    clippy::future_not_send,
     reason = "test code: a simulation that is broken itself may end with a panic; nobody depends on it"
 )]
 

@@ -1,5 +1,5 @@
 //! `postroom-sim`: runs seeds, replays one, prints what was checked.
-#![allow(
+#![expect(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a program for the terminal"
@@ -155,8 +155,10 @@ fn main() -> ExitCode {
         return speed(&arguments);
     }
     let began = Instant::now();
-    let mut options = Options::default();
-    options.unchecked = arguments.unchecked;
+    let mut options = Options {
+        unchecked: arguments.unchecked,
+        ..Options::default()
+    };
     if let Some(seeds) = arguments.seeds.filter(|_| arguments.twice) {
         let differing = run_twice(seeds, params, &options, arguments.jobs);
         for seed in &differing {

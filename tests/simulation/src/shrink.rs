@@ -181,12 +181,10 @@ impl<B: FnMut(&Scenario) -> bool, P: FnMut(Progress)> Search<B, P> {
     /// Less waiting: the longest pauses become short ones.
     fn sooner(&mut self) {
         for pause in [Duration::from_secs(60), Duration::from_secs(600)] {
-            let mut tried = 0;
-            for at in simplify::pauses(&self.best) {
-                if tried >= 6 || self.exhausted() {
+            for at in simplify::pauses(&self.best).into_iter().take(6) {
+                if self.exhausted() {
                     break;
                 }
-                tried += 1;
                 if let Some(candidate) = simplify::shorter(&self.best, at, pause) {
                     self.take(candidate);
                 }

@@ -1,9 +1,5 @@
 //! What is checked each time, without optimization too: a few seeds, a few crash points, and that a
 //! seed is the same run again. `.ci/run simulation` checks many more.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a broken simulation may end with a panic"
-)]
 
 use postroom_sim::action::{Scenario, print};
 use postroom_sim::crash_points::{Route, tour};
@@ -55,10 +51,7 @@ fn a_scenario_converges_wherever_its_engine_dies() {
         every: 41,
         jobs: 2,
     };
-    let tour = tour(route, |small, point, outcome| {
-        let at = point.map_or_else(|| small.name.to_owned(), ToString::to_string);
-        println!("{at}: {:?}", outcome.violations);
-    });
+    let tour = tour(route, |_small, _point, _outcome| {});
     assert!(tour.points() >= 20, "{}", tour.text());
     assert_eq!(tour.violated(), 0, "{}", tour.text());
 }

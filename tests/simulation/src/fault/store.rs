@@ -132,9 +132,8 @@ macro_rules! store {
             }
 
             $(async fn $name(&self, $($arg: $ty),*) -> Result<$ret> {
-                #[allow(unused_mut, unused_assignments, reason = "most calls concern no one mailbox")]
-                let mut mailbox = None;
-                $(mailbox = Some($mailbox);)?
+                // Most calls concern no one mailbox.
+                let mailbox = Option::<MailboxId>::None$(.or(Some($mailbox)))?;
                 self.guard(stringify!($name), mailbox, self.inner.$name($($arg),*)).await
             })*
         }

@@ -15,7 +15,7 @@ pub fn check(view: &View, facts: &Facts) -> Vec<Violation> {
         .map(|canary| (canary, spellings(canary)))
         .collect();
     let beginnings = beginnings(&all);
-    let beginnings: Vec<_> = beginnings.iter().map(|one| Finder::new(one)).collect();
+    let beginnings: Vec<_> = beginnings.iter().map(Finder::new).collect();
     let mut violations = Vec::new();
     for text in &view.texts {
         let stands = |one: &Finder<'_>| one.find(&text.bytes).is_some();
