@@ -1,6 +1,6 @@
 //! The whole engine in a deterministic simulation, and an oracle that watches its promises.
 //!
-//! A run is data: [`scenario::Scenario`], made of a seed by [`generate::generate`] or read from a
+//! A run is data: [`action::Scenario`], made of a seed by [`generate::generate`] or read from a
 //! file. [`drive::drive`] carries it out on one thread, on simulated time, without sockets: the real
 //! engine, the real planners, the real store on a real file, simulated servers. The world writes down
 //! what it did ([`history`]); the [`oracle`] compares that with what can be observed.
