@@ -30,6 +30,10 @@ pub enum NetFailure {
     NotHttp,
     /// What was to be sent cannot be read on this machine.
     Local,
+    /// A line is longer than the protocol can have it.
+    LineTooLong,
+    /// Clear text came where TLS was agreed upon: somebody between speaks for the server.
+    PlaintextInjected,
 }
 
 impl NetFailure {
@@ -47,6 +51,8 @@ impl NetFailure {
             Self::Misconfigured => (ErrorKind::ConfigInvalid, Code::ConfigurationInvalid),
             Self::NotHttp => (ErrorKind::ConfigInvalid, Code::NotAMailServer),
             Self::Local => (ErrorKind::Internal, Code::Internal),
+            Self::LineTooLong => (ErrorKind::Protocol, Code::ProtocolViolation),
+            Self::PlaintextInjected => (ErrorKind::Untrusted, Code::TlsFailed),
         }
     }
 }
@@ -147,6 +153,8 @@ impl fmt::Display for NetError {
             NetFailure::Misconfigured => "the location cannot be used",
             NetFailure::NotHttp => "the answer is no HTTP",
             NetFailure::Local => "what was to be sent cannot be read",
+            NetFailure::LineTooLong => "a line of the answer is too long",
+            NetFailure::PlaintextInjected => "clear text came where TLS was agreed upon",
         })
     }
 }

@@ -1,12 +1,14 @@
 //! How a connection is made and proves who it is.
 //!
 //! The adapters speak HTTP through one method, [`HttpTransport::send`], so that a simulation can
-//! take its place. [`ReqwestTransport`] is the real one.
+//! take its place. [`ReqwestTransport`] is the real one. Protocols of lines are spoken over the
+//! connections that a [`line::Connector`] makes.
 //!
 //! | Module | What it holds |
 //! |---|---|
 //! | [`http`] | requests, answers and the transport trait |
 //! | [`auth`] | how a request proves who asks |
+//! | [`line`] | connections for POP3, IMAP and SMTP |
 //! | [`error`] | why there is no answer |
 //! | [`reqwest_transport`] | HTTP over TCP and TLS |
 //! | [`mod@probe`] | reaching a server step by step |
@@ -17,6 +19,7 @@
 pub mod auth;
 pub mod error;
 pub mod http;
+pub mod line;
 pub mod probe;
 pub mod reqwest_transport;
 

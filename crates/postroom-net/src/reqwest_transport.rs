@@ -269,7 +269,7 @@ fn classify(error: reqwest::Error) -> NetError {
     NetError::new(failure, may_have_arrived).with_source(error.without_url())
 }
 
-fn failure_of(error: &(dyn StdError + 'static)) -> Option<NetFailure> {
+pub(crate) fn failure_of(error: &(dyn StdError + 'static)) -> Option<NetFailure> {
     let mut next = Some(error);
     // Causes do not form rings, but a bound costs nothing.
     for _ in 0..32 {
