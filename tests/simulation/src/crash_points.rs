@@ -394,6 +394,7 @@ fn at_point(scenario: &Scenario, number: u64, verdict: Verdict, mut options: Opt
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oracle::liveness::ROW_AGE_MAX;
 
     #[test]
     fn a_point_is_read_as_it_is_written() {
@@ -412,6 +413,13 @@ mod tests {
             let (calls, outcome) = clean(&small);
             assert_eq!(outcome.violations, [], "{}", small.name);
             assert!(!calls.is_empty(), "{}", small.name);
+            // What never happens after a point is noticed only where it had the time to happen.
+            let rest = small.scenario.steps.last().unwrap().at + ROW_AGE_MAX;
+            assert!(
+                outcome.totals.simulated_seconds > rest.as_secs(),
+                "{}",
+                small.name
+            );
             for called in calls {
                 *seams.entry(called.seam).or_default() += 1;
             }

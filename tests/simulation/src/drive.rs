@@ -16,6 +16,7 @@ use crate::fault::{FaultPlan, WindowPlan};
 use crate::history::Event;
 use crate::log::Log;
 use crate::oracle::gather::{Sources, gather};
+use crate::oracle::liveness::ROW_AGE_MAX;
 use crate::oracle::view::Text;
 use crate::oracle::{self, Violation};
 use crate::people::Incoming;
@@ -31,6 +32,9 @@ const AWAY_ENDED: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Between two looks whether everything has settled.
 const LOOK: Duration = Duration::from_secs(30 * 60);
+/// The world is left alone for so long at least, however quiet it is: what the oracle gives two hours
+/// to happen must have had them, even where it began with the last step.
+const REST_MIN: Duration = ROW_AGE_MAX.saturating_add(LOOK);
 /// What must have settled by then.
 const BOUND: Duration = Duration::from_secs(24 * 3600);
 /// At most so many looks of the oracle in the middle of a run.
@@ -264,15 +268,15 @@ impl Driver<'_> {
         self.world.seams.calm();
         self.world.note(Event::FaultsEnded);
         let begin = Instant::now();
-        let mut looks = 0_u32;
+        let (mut looks, mut quiet) = (0_u32, false);
         loop {
-            if looks.is_multiple_of(4) {
+            if !quiet && looks.is_multiple_of(4) {
                 self.mend().await;
             }
             looks += 1;
             self.wait_until(Instant::now() + LOOK).await;
-            let quiet = self.quiet().await;
-            if quiet && looks >= 3 {
+            quiet = self.quiet().await;
+            if quiet && begin.elapsed() >= REST_MIN {
                 return true;
             }
             if begin.elapsed() >= BOUND {

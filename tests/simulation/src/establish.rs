@@ -79,6 +79,10 @@ impl World {
                 Contact::Unknown => continue,
             };
             let address: EmailAddress = Setup::outsider(at).parse().expect("an address");
+            self.history.push(Event::Known {
+                address: address.as_str().to_owned(),
+                customer: true,
+            });
             self.crm()
                 .create_party(kind, &format!("Outsider {at}"), &[address], None)
                 .await
@@ -162,6 +166,12 @@ impl World {
             (PartyKind::User, MailboxOwner::User)
         };
         let also: EmailAddress = alias.parse().expect("an address");
+        for known in [&parsed, &also] {
+            self.history.push(Event::Known {
+                address: known.as_str().to_owned(),
+                customer: false,
+            });
+        }
         let party = self
             .crm()
             .create_party(kind, &format!("Box {at}"), &[parsed.clone(), also], None)

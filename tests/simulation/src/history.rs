@@ -51,6 +51,12 @@ pub struct Letter {
     pub to: Vec<String>,
     /// What it answers.
     pub thread: Thread,
+    /// The subject as it arrived.
+    #[serde(default)]
+    pub subject: String,
+    /// The Thread-Index, where it has one.
+    #[serde(default)]
+    pub index: Option<String>,
 }
 
 /// What matters of a mailbox's configuration to gates and filters.
@@ -320,6 +326,9 @@ pub enum Event {
         outside: Vec<String>,
         /// Recipients with a mailbox on the same mail system.
         inside: Vec<String>,
+        /// The marker of the message that it answers.
+        #[serde(default)]
+        answers: Option<String>,
     },
     /// Somebody decided about an email that is unknown or failed.
     Decided {
@@ -330,6 +339,13 @@ pub enum Event {
     },
 
     // ---- administration ----------------------------------------------------------------------
+    /// The application knows somebody by this address.
+    Known {
+        /// The address.
+        address: String,
+        /// Whether it is a lead, a contact or an account; otherwise a user or a queue.
+        customer: bool,
+    },
     /// A call to `Admin` begins.
     AdminBegan {
         /// Names the call within the run.

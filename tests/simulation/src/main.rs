@@ -83,8 +83,11 @@ struct Arguments {
     /// So many defects have to be noticed; all of them where missing.
     #[arg(long, value_name = "N")]
     noticed: Option<usize>,
+    /// Runs seeds for each defect until it is noticed, whatever its own scenarios show.
+    #[arg(long, requires = "museum")]
+    by_chance: bool,
     /// Runs all seeds for each defect and counts in how many it is noticed.
-    #[arg(long)]
+    #[arg(long, requires = "museum", conflicts_with = "by_chance")]
     count: bool,
     /// Lets small scenarios crash and fail at each of their calls in turn.
     #[arg(long, conflicts_with_all = ["seed", "seeds", "scenario", "museum"])]
@@ -321,7 +324,7 @@ fn museum(_arguments: &Arguments, _params: Params) -> ExitCode {
 #[cfg(postroom_museum)]
 fn museum(arguments: &Arguments, params: Params) -> ExitCode {
     use postroom_core::museum::Defect;
-    use postroom_sim::museum::{Visit, table, visit};
+    use postroom_sim::museum::{Seeds, Visit, table, visit};
 
     let wanted = |defect: &Defect| {
         arguments.only.is_empty() || arguments.only.iter().any(|name| name == defect.name())
@@ -338,22 +341,37 @@ fn museum(arguments: &Arguments, params: Params) -> ExitCode {
     let how = Visit {
         params,
         seeds_max: arguments.seeds_max,
-        count: arguments.count,
+        seeds: match (arguments.by_chance, arguments.count) {
+            (_, true) => Seeds::All,
+            (true, false) => Seeds::UntilNoticed,
+            (false, false) => Seeds::WhereNeeded,
+        },
         jobs: arguments.jobs.unwrap_or(cores),
     };
     let (finds, dirty) = visit(&defects, how, |find| {
         let name = find.defect.name();
         match &find.noticed {
             Some((place, violation)) => println!("{name}: {place}: {violation}"),
-            None => println!("{name}: not noticed within {} seeds", how.seeds_max),
+            None => println!("{name}: not noticed"),
         }
-        if let Some((noticed, all)) = find.of_all {
-            println!("  noticed in {noticed} of {all} seeds");
+        match (&find.by_chance, find.seeds) {
+            (_, (0, _)) => {}
+            (Some((after, violation)), (all, noticed)) => {
+                println!("  by chance after {after} seeds ({noticed} of {all}): {violation}");
+            }
+            (None, (all, _)) => println!("  by chance in none of {all} seeds"),
         }
     });
     println!("\n{}", table(&finds));
     let noticed = finds.iter().filter(|find| find.noticed.is_some()).count();
     println!("{noticed} of {} defects noticed", finds.len());
+    if how.seeds != Seeds::WhereNeeded {
+        let by_chance = finds.iter().filter(|find| find.by_chance.is_some()).count();
+        println!(
+            "{by_chance} of them by chance, within {} seeds",
+            how.seeds_max
+        );
+    }
     if !dirty.is_empty() {
         println!("violated without any defect: {}", dirty.join(", "));
     }

@@ -27,10 +27,12 @@ use crate::report::Outcome;
 pub struct Find {
     /// The defect.
     pub defect: Defect,
-    /// Where it was noticed, and what; `None` where nothing was.
+    /// Where it was noticed first, and what; `None` where nothing was.
     pub noticed: Option<(Place, Violation)>,
-    /// In how many of the seeds that were run it was noticed; where all of them are run.
-    pub of_all: Option<(u64, u64)>,
+    /// After how many seeds of the workload it was noticed, and what.
+    pub by_chance: Option<(u64, Violation)>,
+    /// Seeds that were run with it, and in how many it was noticed.
+    pub seeds: (u64, u64),
 }
 
 /// Where a defect was noticed.
@@ -52,6 +54,17 @@ impl std::fmt::Display for Place {
     }
 }
 
+/// For which defects seeds are run, and how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seeds {
+    /// Where no exhibit shows the defect, until one does.
+    WhereNeeded,
+    /// For each defect, until one shows it.
+    UntilNoticed,
+    /// For each defect all of them.
+    All,
+}
+
 /// How the museum is visited.
 #[derive(Clone, Copy, Debug)]
 pub struct Visit {
@@ -59,8 +72,8 @@ pub struct Visit {
     pub params: Params,
     /// At most so many seeds for each defect, from 0 on.
     pub seeds_max: u64,
-    /// Runs all seeds, and counts; the exhibits are left out.
-    pub count: bool,
+    /// Which seeds are run.
+    pub seeds: Seeds,
     /// So many at a time.
     pub jobs: usize,
 }
@@ -151,26 +164,27 @@ fn look_for(defect: Defect, visit: Visit, clean: &Clean) -> Find {
     let mut find = Find {
         defect,
         noticed: None,
-        of_all: None,
+        by_chance: None,
+        seeds: (0, 0),
     };
-    if !visit.count {
-        for exhibit in exhibits::of(defect) {
-            let outcome = show(&exhibit, Some(defect), Options::default());
-            if let Some(violation) = told(defect, outcome.violations)
-                && clean.exhibit(&exhibit)
-            {
-                find.noticed = Some((Place::Exhibit(exhibit.name), violation));
-                return find;
-            }
+    for exhibit in exhibits::of(defect) {
+        let outcome = show(&exhibit, Some(defect), Options::default());
+        if let Some(violation) = told(defect, outcome.violations)
+            && clean.exhibit(&exhibit)
+        {
+            find.noticed = Some((Place::Exhibit(exhibit.name), violation));
+            break;
         }
     }
-    let (mut noticed, mut looked) = (0, 0);
+    if find.noticed.is_some() && visit.seeds == Seeds::WhereNeeded {
+        return find;
+    }
     for seed in 0..visit.seeds_max {
         let scenario = generate(seed, visit.params);
         plant(Some(defect));
         let outcome = run(&scenario, &Options::default());
         plant(None);
-        looked += 1;
+        find.seeds.0 += 1;
         // The other run is made only where it matters.
         let Some(violation) = told(defect, outcome.violations) else {
             continue;
@@ -178,14 +192,16 @@ fn look_for(defect: Defect, visit: Visit, clean: &Clean) -> Find {
         if !clean.seed(seed, visit.params) {
             continue;
         }
-        noticed += 1;
-        find.noticed
-            .get_or_insert((Place::Seeds(seed + 1), violation));
-        if !visit.count {
+        find.seeds.1 += 1;
+        find.by_chance.get_or_insert((seed + 1, violation));
+        if visit.seeds != Seeds::All {
             break;
         }
     }
-    find.of_all = visit.count.then_some((noticed, looked));
+    if find.noticed.is_none() {
+        let by_chance = find.by_chance.clone();
+        find.noticed = by_chance.map(|(seeds, violation)| (Place::Seeds(seeds), violation));
+    }
     find
 }
 
@@ -207,7 +223,8 @@ fn told(defect: Defect, violations: Vec<Violation>) -> Option<Violation> {
 #[must_use]
 pub fn table(finds: &[Find]) -> String {
     let mut text = String::from(
-        "| Defect | What is wrong | Breaks | Shown by | Promise |\n|---|---|---|---|---|\n",
+        "| Defect | What is wrong | Breaks | Shown by | Promise | Seeds of the workload |\n\
+         |---|---|---|---|---|---|\n",
     );
     for find in finds {
         let promises = find
@@ -216,14 +233,20 @@ pub fn table(finds: &[Find]) -> String {
             .iter()
             .filter(|promise| **promise > 0);
         let breaks: Vec<_> = promises.map(u8::to_string).collect();
-        let (place, by) = match &find.noticed {
+        let (place, promise) = match &find.noticed {
             Some((place @ Place::Exhibit(_), violation)) => (format!("`{place}`"), by(violation)),
-            Some((place, violation)) => (place.to_string(), by(violation)),
+            Some((Place::Seeds(_), violation)) => ("seeds".to_owned(), by(violation)),
             None => ("**nowhere**".to_owned(), String::new()),
+        };
+        let seeds = match (&find.by_chance, find.seeds) {
+            (Some((seeds, violation)), _) if by(violation) == promise => seeds.to_string(),
+            (Some((seeds, violation)), _) => format!("{seeds}, by {}", by(violation)),
+            (None, (0, _)) => String::new(),
+            (None, (all, _)) => format!("none of {all}"),
         };
         let _ = writeln!(
             text,
-            "| `{}` | {} | {} | {place} | {by} |",
+            "| `{}` | {} | {} | {place} | {promise} | {seeds} |",
             find.defect.name(),
             find.defect.what().trim_end_matches('.'),
             breaks.join(", ")

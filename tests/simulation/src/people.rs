@@ -204,6 +204,7 @@ impl World {
             mailbox: Some(sender.id),
             outside,
             inside,
+            answers: answers.map(|of| self.marker(of)),
         });
     }
 

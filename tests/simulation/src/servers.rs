@@ -150,6 +150,8 @@ pub fn letter(item: &Item, threads: &Threads) -> Option<Letter> {
             .unwrap_or_default(),
         to: to.map(|address| address.address.clone()).collect(),
         thread,
+        subject: summary.subject.clone(),
+        index: header(item.content(), "Thread-Index"),
     })
 }
 

@@ -131,6 +131,8 @@ pub struct Written {
     pub outside: Vec<String>,
     /// Recipients inside.
     pub inside: Vec<String>,
+    /// The marker of the message that it answers.
+    pub answers: Option<String>,
 }
 
 /// A configuration over time: when, whether it is in force for certain, what.
@@ -185,6 +187,8 @@ pub struct Facts {
     pub passwords: Vec<(Duration, String)>,
     /// Passwords.
     pub canaries: BTreeSet<String>,
+    /// Whom the application knows, by address in lower case, and whether as a customer.
+    pub known: BTreeMap<String, bool>,
 }
 
 impl Facts {
@@ -256,6 +260,7 @@ impl Facts {
                 mailbox,
                 outside,
                 inside,
+                answers,
             } => {
                 let written = Written {
                     at,
@@ -263,6 +268,7 @@ impl Facts {
                     mailbox: *mailbox,
                     outside: outside.clone(),
                     inside: inside.clone(),
+                    answers: answers.clone(),
                 };
                 self.written.insert(marker.clone(), written);
             }
@@ -292,6 +298,9 @@ impl Facts {
                 self.canaries.insert(canary.clone());
             }
             Event::PasswordChanged { login } => self.passwords.push((at, login.clone())),
+            Event::Known { address, customer } => {
+                self.known.insert(address.to_ascii_lowercase(), *customer);
+            }
             Event::Cured { .. } | Event::Note(_) => {}
         }
     }
@@ -590,6 +599,13 @@ impl Facts {
             .iter()
             .find(|(_, written)| written.record == record)
             .map(|(marker, written)| (marker.as_str(), written))
+    }
+
+    /// Whether two messages are one to whoever looks for a Message-ID.
+    #[must_use]
+    pub fn same_id(&self, one: &str, other: &str) -> bool {
+        let id = |marker: &str| self.letters.get(marker)?.message_id.as_deref();
+        one == other || id(one).is_some() && id(one) == id(other)
     }
 
     /// What makes two messages the same one: Message-ID and Date, or else the message itself.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use postroom_core::alert::{Alert, Incident, Subject};
-use postroom_core::ledger::LedgerState;
+use postroom_core::ledger::{FilterReason, LedgerState};
 use postroom_core::mailbox::{DeliveryMethod, MailboxOwner, Workload};
 use postroom_core::outbox::{OutboxState, SentReceipt};
 use postroom_core::tracking::TrackingFilter;
@@ -59,6 +59,7 @@ impl World {
                 created: true,
             },
         );
+        world.lies_in_queue(record);
         world.fetch(&["i1"]);
         world.writes();
         world
@@ -81,12 +82,13 @@ impl World {
             );
             self.call(minutes(1), id, "mail.changes", CallEnd::Ok);
             self.call(minutes(1), id, "submit.send", CallEnd::Ok);
-            let mut mailbox = Mailbox::new(
-                id,
-                name,
-                MailboxOwner::User(PartyId::from_random([id.as_uuid().as_bytes()[0]; 16])),
-                Some(address.parse().unwrap()),
-            );
+            let party = PartyId::from_random([id.as_uuid().as_bytes()[0]; 16]);
+            let owner = if id == self.desk {
+                MailboxOwner::Queue(party)
+            } else {
+                MailboxOwner::User(party)
+            };
+            let mut mailbox = Mailbox::new(id, name, owner, Some(address.parse().unwrap()));
             mailbox.profile = Some(self.profile);
             for workload in [Workload::Incoming, Workload::Outgoing] {
                 let state = mailbox.workload_mut(workload);
@@ -115,6 +117,7 @@ impl World {
                 mailbox: Some(self.ada),
                 outside: vec![JO.to_owned()],
                 inside: Vec::new(),
+                answers: None,
             },
         );
         self.view.records.push(Record {
@@ -199,6 +202,8 @@ impl World {
             from: JO.to_owned(),
             to: vec![to.to_owned()],
             thread,
+            subject: "Hello".to_owned(),
+            index: None,
         }
     }
 
@@ -277,6 +282,28 @@ impl World {
             intact: Some(true),
         });
         id
+    }
+
+    /// An email lies in the queue of the desk.
+    pub(super) fn lies_in_queue(&mut self, record: RecordId) {
+        let mut mailboxes = self.view.mailboxes.iter();
+        let queue = mailboxes.find_map(|mailbox| match mailbox.owner {
+            MailboxOwner::Queue(queue) => Some(queue),
+            _ => None,
+        });
+        self.view.queued.push((queue.unwrap(), record));
+    }
+
+    /// A message is on record, or filtered.
+    pub(super) fn settles(&mut self, marker: &str, remote: &str, tracked: bool) {
+        let state = if tracked {
+            let (record, created) = (self.recorded(marker, remote, None), true);
+            LedgerState::Delivered { record, created }
+        } else {
+            let reason = FilterReason::NoFilterAccepts;
+            LedgerState::Filtered { reason }
+        };
+        self.row(remote, state);
     }
 
     /// A row of whoever has the message.

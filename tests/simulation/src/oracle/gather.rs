@@ -180,6 +180,20 @@ async fn records(view: &mut View, crm: &SqliteCrm, contents: &Contents) {
         }
         page = page.next();
     }
+    let mut page = Page::first(PAGE);
+    loop {
+        let items = crm
+            .queue_items(None, page)
+            .await
+            .expect("queue items can be listed");
+        let more = items.len() == PAGE as usize;
+        let items = items.into_iter().map(|item| (item.queue, item.email));
+        view.queued.extend(items);
+        if !more {
+            break;
+        }
+        page = page.next();
+    }
 }
 
 async fn record(crm: &SqliteCrm, contents: &Contents, email: &EmailSummary) -> Record {

@@ -7,13 +7,11 @@ use std::time::Duration;
 use postroom_core::MailboxId;
 use postroom_core::ledger::{FilterReason, LedgerState};
 use postroom_core::mailbox::Workload;
-use postroom_core::tracking::TrackingFilter;
 
-use super::Violation;
 use super::facts::{Facts, Life};
-use super::gates;
 use super::view::{Row, View};
-use crate::history::{Actor, FaultClass, Thread};
+use super::{Violation, filters, gates};
+use crate::history::{Actor, FaultClass};
 
 /// Where messages go that could not be recorded.
 const UNDELIVERABLE: &str = "Undeliverable";
@@ -239,26 +237,11 @@ fn wrongly_filtered(
         FilterReason::Draft => return Some("it is no draft"),
         _ => {}
     }
-    let addressed = letter
-        .to
-        .iter()
-        .any(|to| to.eq_ignore_ascii_case(&life.account));
-    let stable = |fits: fn(TrackingFilter) -> bool| {
-        addressed && facts.always(row.mailbox, |mailbox| fits(mailbox.filter))
-    };
-    if stable(|filter| filter == TrackingFilter::All) {
-        return Some("the filter takes all email");
-    }
-    if let Thread::ReplyTo(parent) = &letter.thread
-        && let Some(parent) = facts.written.get(parent)
-        && stable(|filter| filter != TrackingFilter::None)
-        && view
-            .record(parent.record)
-            .is_some_and(|record| record.status == "sent")
-    {
-        return Some("it answers email of the application");
-    }
-    None
+    // That of any recipient decides, not only that of the mailbox in which it lies.
+    let named = letter.to.iter().flat_map(|to| facts.mailboxes_at(to));
+    named
+        .filter(|id| *id == row.mailbox || facts.always(*id, |mailbox| mailbox.active))
+        .find_map(|id| filters::surely_taken(view, facts, id, letter))
 }
 
 #[cfg(test)]
@@ -267,7 +250,7 @@ mod tests {
     use postroom_core::{Code, LedgerId};
 
     use super::*;
-    use crate::history::{Event, FaultFacts};
+    use crate::history::{Event, FaultFacts, Thread};
     use crate::oracle::fixture::{ADA, DESK, World, minutes};
 
     fn texts(world: &World) -> Vec<String> {

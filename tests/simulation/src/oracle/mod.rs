@@ -9,9 +9,11 @@
 //! ([`View::settled`]), and at checkpoints during it, where only what must hold at any time is judged.
 
 pub mod accident;
+pub mod conversation;
 pub mod destructive;
 pub mod explain;
 pub mod facts;
+pub mod filters;
 pub mod gates;
 pub mod gather;
 pub mod identity;
@@ -22,7 +24,9 @@ pub mod outage;
 pub mod outward;
 pub mod patience;
 pub mod poison;
+pub mod queues;
 pub mod secrets;
+pub mod threads;
 pub mod view;
 
 #[cfg(test)]
@@ -68,9 +72,12 @@ const TOLD_MAX: usize = 10;
 #[must_use]
 pub fn check(view: &View) -> Vec<Violation> {
     type Check = fn(&View, &Facts) -> Vec<Violation>;
-    const CHECKS: [Check; 13] = [
+    const CHECKS: [Check; 16] = [
         inward::check,
+        filters::check,
+        queues::check,
         once::check,
+        threads::check,
         outward::check,
         destructive::check,
         accident::check,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use postroom_core::alert::Alert;
 use postroom_core::ledger::LedgerState;
 use postroom_core::outbox::OutboxState;
-use postroom_core::{LedgerId, Mailbox, MailboxId, OutboxId, RecordId, Timestamp};
+use postroom_core::{LedgerId, Mailbox, MailboxId, OutboxId, PartyId, RecordId, Timestamp};
 
 use crate::history::Entry;
 
@@ -41,6 +41,8 @@ pub struct View {
     pub open_jobs: Vec<String>,
     /// Emails on record and the tokens that they were sent with.
     pub tokens: Vec<(RecordId, String)>,
+    /// Emails that lie in queues.
+    pub queued: Vec<(PartyId, RecordId)>,
     /// What the engine says about workloads.
     pub workloads: Vec<WorkloadShown>,
     /// Everything written or said in which a secret might stand: log, alerts, errors, answers,
