@@ -82,6 +82,8 @@ pub struct Alert {
     pub last_seen: Timestamp,
     /// When the cause went away or somebody dismissed it; `None` while it is open.
     pub closed_at: Option<Timestamp>,
+    /// The mailbox on whose wall it is, also where it is about one of its messages.
+    pub mailbox: Option<MailboxId>,
 }
 
 impl Alert {
@@ -89,6 +91,10 @@ impl Alert {
     #[must_use]
     pub fn new(id: AlertId, incident: Incident, text: impl Into<String>, now: Timestamp) -> Self {
         let spec = incident.code.spec();
+        let mailbox = match incident.subject {
+            Subject::Mailbox(id) => Some(id),
+            Subject::Organization | Subject::Profile(_) | Subject::Record(_) => None,
+        };
         Self {
             id,
             level: spec.level,
@@ -100,6 +106,7 @@ impl Alert {
             first_seen: now,
             last_seen: now,
             closed_at: None,
+            mailbox,
         }
     }
 

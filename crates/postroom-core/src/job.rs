@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::Code;
-use crate::id::{JobId, MailboxId};
+use crate::id::{JobId, MailboxId, ProfileId};
 use crate::mailbox::Workload;
 use crate::time::Timestamp;
 
@@ -111,6 +111,16 @@ pub struct Job {
     pub finished_at: Option<Timestamp>,
     /// The steps so far.
     pub steps: Vec<TestStep>,
+    /// The first job of those that were asked for together; its own id where it is the first.
+    #[serde(default)]
+    pub batch: Option<JobId>,
+    /// The profile of the mailbox when the test was asked for: one profile must not keep the others
+    /// from being tested.
+    #[serde(default)]
+    pub profile: Option<ProfileId>,
+    /// Once incoming email is enabled, email received from then on is processed.
+    #[serde(default)]
+    pub incoming_from: Option<Timestamp>,
 }
 
 impl Job {
@@ -132,6 +142,15 @@ impl Job {
             state: JobState::Queued,
             finished_at: None,
             steps: Vec::new(),
+            batch: None,
+            profile: None,
+            incoming_from: None,
         }
+    }
+
+    /// The first failure, where a step failed.
+    #[must_use]
+    pub fn first_failure(&self) -> Option<Code> {
+        self.steps.iter().find_map(|step| step.failure)
     }
 }

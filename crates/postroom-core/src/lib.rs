@@ -13,6 +13,7 @@
 //! | [`ledger`], [`outbox`] | the two state machines that keep the promises |
 //! | [`schedule`] | when a workload is due next |
 //! | [`health`], [`catalogue`], [`alert`] | what goes wrong, whom it concerns, what to do |
+//! | [`job`], [`connection`] | what tests found |
 //!
 //! What it deliberately does not do: open a socket, a file or a database, read a clock, or draw a
 //! random number.
@@ -22,6 +23,7 @@ pub mod alert;
 pub mod approval;
 pub mod audit;
 pub mod catalogue;
+pub mod connection;
 pub mod email;
 pub mod failure;
 pub mod health;

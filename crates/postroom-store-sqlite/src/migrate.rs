@@ -17,11 +17,18 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "initial",
-    sql: include_str!("../migrations/0001_initial.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "initial",
+        sql: include_str!("../migrations/0001_initial.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "walls_and_tests",
+        sql: include_str!("../migrations/0002_walls_and_tests.sql"),
+    },
+];
 
 /// What a file is, by its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

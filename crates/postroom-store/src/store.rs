@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use postroom_core::alert::Alert;
 use postroom_core::audit::AuditEntry;
+use postroom_core::connection::ConnectionTest;
 use postroom_core::email::{ContentKey, KnownEmail, MessageId};
 use postroom_core::job::{Job, JobState};
 use postroom_core::ledger::{FolderId, LedgerEntry, RemoteId};
@@ -21,9 +22,9 @@ use postroom_core::{
 use crate::crm::CrmCursor;
 use crate::error::{Result, StoreError};
 use crate::types::{
-    AlertFilter, CycleRecord, CycleStart, Due, FolderState, IncidentPattern, KnownQuery, Lease,
-    LedgerCounts, LedgerFilter, MailboxFilter, MailboxOfParty, NewOutgoing, OutboxFilter, Page,
-    PageOutcome, PageRecord, SecretOwner, Settlement, TokenNumbers,
+    AlertFilter, CycleRecord, CycleStart, Due, FolderState, IncidentPattern, JobCounts, JobFilter,
+    KnownQuery, Lease, LedgerCounts, LedgerFilter, MailboxFilter, MailboxOfParty, NewOutgoing,
+    OutboxFilter, Page, PageOutcome, PageRecord, SecretOwner, Settlement, TokenNumbers,
 };
 
 /// The right to run an engine on a store; given back when dropped.
@@ -402,6 +403,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Alerts, newest first.
     async fn alerts(&self, filter: &AlertFilter, page: Page) -> Result<Vec<Alert>>;
 
+    /// Adds jobs that wait, with the audit entries about them: all of them or none. Of the done jobs
+    /// of a mailbox that gets a new one the oldest are dropped, so that [`JOBS_KEPT`](crate::JOBS_KEPT) are left.
+    async fn queue_jobs(&self, jobs: &[Job], entries: &[AuditEntry]) -> Result<()>;
+
     /// Adds or changes a job.
     async fn save_job(&self, job: &Job) -> Result<()>;
 
@@ -410,6 +415,21 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Jobs in one of those states, oldest first.
     async fn jobs(&self, states: &[JobState], limit: u32) -> Result<Vec<Job>>;
+
+    /// Jobs, newest first.
+    async fn job_list(&self, filter: &JobFilter, page: Page) -> Result<Vec<Job>>;
+
+    /// How far jobs are.
+    async fn job_counts(&self, filter: &JobFilter) -> Result<JobCounts>;
+
+    /// Keeps what a test of a profile's connection found, instead of what the one before it found.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    async fn save_connection_test(&self, profile: ProfileId, test: &ConnectionTest) -> Result<()>;
+
+    /// What the last test of a profile's connection found.
+    async fn connection_test(&self, profile: ProfileId) -> Result<Option<ConnectionTest>>;
 
     /// The email record's index entry, for `explain`.
     async fn indexed(&self, record: RecordId) -> Result<Option<IndexedEmail>>;

@@ -6,12 +6,13 @@ use std::time::Duration;
 use postroom_core::alert::{Incident, Subject};
 use postroom_core::email::{ContentIdentity, ContentKey, MessageId};
 use postroom_core::health::Health;
+use postroom_core::job::JobState;
 use postroom_core::ledger::{FolderId, LedgerEntry, LedgerEvent, RemoteId, SyncCursor};
 use postroom_core::outbox::OutboxEntry;
 use postroom_core::tracking::{Decision, IndexedEmail};
 use postroom_core::{
-    Audience, EmailAddress, HolderId, LedgerId, Level, Mailbox, MailboxId, Organization, PartyId,
-    ProfileId, RawMessage, RecordId, ServerProfile, Timestamp, Workload,
+    AlertId, Audience, EmailAddress, HolderId, JobId, LedgerId, Level, Mailbox, MailboxId,
+    Organization, PartyId, ProfileId, RawMessage, RecordId, ServerProfile, Timestamp, Workload,
 };
 
 /// Whose password it is.
@@ -369,6 +370,68 @@ pub struct AlertFilter {
     pub audience: Option<Audience>,
     /// Closed ones, too.
     pub closed: bool,
+    /// Only that one.
+    pub id: Option<AlertId>,
+    /// Only what is on that wall.
+    pub wall: Option<Wall>,
+}
+
+/// Where alerts are looked at. Source: domain section 5; seed 000, "Test configuration of mailboxes".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "every store answers for each wall")]
+pub enum Wall {
+    /// That of a mailbox: everything about it and its messages, and what its profile's trouble tells
+    /// mailbox owners.
+    Mailbox(MailboxId),
+    /// That of a profile: everything about it, and of its mailboxes what concerns the profile's
+    /// owner.
+    Profile(ProfileId),
+    /// That of a person: what concerns the owner of their mailbox, and the owner of their profiles.
+    Owner(PartyId),
+}
+
+/// Which jobs to list, newest first. Empty: all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JobFilter {
+    /// Only those of that mailbox.
+    pub mailbox: Option<MailboxId>,
+    /// Only those of mailboxes that have that profile now.
+    pub profile: Option<ProfileId>,
+    /// Only those that were asked for together with that one, by the first one's id.
+    pub batch: Option<JobId>,
+    /// Only those in that state.
+    pub state: Option<JobState>,
+}
+
+/// How far jobs are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JobCounts {
+    /// Waiting.
+    pub queued: u64,
+    /// Under way.
+    pub running: u64,
+    /// Done, and every step passed.
+    pub passed: u64,
+    /// Done, and a step failed.
+    pub failed: u64,
+}
+
+impl JobCounts {
+    /// All of them.
+    #[must_use]
+    pub const fn all(&self) -> u64 {
+        self.queued
+            .saturating_add(self.running)
+            .saturating_add(self.done())
+    }
+
+    /// Those that are done.
+    #[must_use]
+    pub const fn done(&self) -> u64 {
+        self.passed.saturating_add(self.failed)
+    }
 }
 
 /// Which open alerts to close: those whose incident agrees in everything that is given.
@@ -453,6 +516,9 @@ impl Page {
         }
     }
 }
+
+/// So many done jobs of a mailbox are kept, newest first.
+pub const JOBS_KEPT: u32 = 20;
 
 /// How long a lease lasts unless it is renewed (2 minutes).
 pub const LEASE_DURATION: Duration = Duration::from_secs(120);

@@ -129,6 +129,9 @@ macro_rules! __store_checks {
                 patterns_close_what_fits
                 listings_are_filtered
                 jobs_are_kept_oldest_first
+                jobs_are_queued_together
+                walls_show_what_concerns_somebody
+                the_last_connection_test_is_kept
             ]
             crm: [
                 parties_answer_in_order

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use postroom_core::alert::Alert;
 use postroom_core::audit::AuditEntry;
+use postroom_core::connection::ConnectionTest;
 use postroom_core::email::{ContentKey, KnownEmail, MessageId};
 use postroom_core::job::{Job, JobState};
 use postroom_core::ledger::LedgerEntry;
@@ -27,9 +28,10 @@ use postroom_provider::{
 };
 use postroom_store::{
     AlertFilter, Crm, CrmCursor, CycleRecord, CycleStart, Due, EmailWrite, EngineClaim, ErrorKind,
-    FolderState, IncidentPattern, KnownQuery, Lease, LedgerCounts, LedgerFilter, MailboxFilter,
-    MailboxOfParty, NewOutgoing, OutboxFilter, OutgoingPage, OutgoingReport, Page, PageOutcome,
-    PageRecord, RecordedEmail, Result, SecretOwner, Settlement, Store, StoreError, TokenNumbers,
+    FolderState, IncidentPattern, JobCounts, JobFilter, KnownQuery, Lease, LedgerCounts,
+    LedgerFilter, MailboxFilter, MailboxOfParty, NewOutgoing, OutboxFilter, OutgoingPage,
+    OutgoingReport, Page, PageOutcome, PageRecord, RecordedEmail, Result, SecretOwner, Settlement,
+    Store, StoreError, TokenNumbers,
 };
 
 /// When the process dies.
@@ -193,9 +195,14 @@ store! {
     close_alerts(pattern: &IncidentPattern, now: Timestamp) -> u64;
     dismiss_alert(id: AlertId, now: Timestamp) -> ();
     alerts(filter: &AlertFilter, page: Page) -> Vec<Alert>;
+    queue_jobs(jobs: &[Job], entries: &[AuditEntry]) -> ();
     save_job(job: &Job) -> ();
     job(id: JobId) -> Option<Job>;
     jobs(states: &[JobState], limit: u32) -> Vec<Job>;
+    job_list(filter: &JobFilter, page: Page) -> Vec<Job>;
+    job_counts(filter: &JobFilter) -> JobCounts;
+    save_connection_test(profile: ProfileId, test: &ConnectionTest) -> ();
+    connection_test(profile: ProfileId) -> Option<ConnectionTest>;
     indexed(record: RecordId) -> Option<IndexedEmail>;
 }
 

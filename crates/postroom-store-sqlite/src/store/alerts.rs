@@ -1,10 +1,9 @@
-//! Alerts and jobs.
+//! Alerts.
 
 use postroom_core::alert::{Alert, Incident, Subject};
 use postroom_core::catalogue::{Audience, Code, Level};
-use postroom_core::job::{Job, JobState};
-use postroom_core::{AlertId, JobId, Timestamp, Workload};
-use postroom_store::{AlertFilter, IncidentPattern, Page};
+use postroom_core::{AlertId, Timestamp, Workload};
+use postroom_store::{AlertFilter, IncidentPattern, Page, Wall};
 use rusqlite::{Connection, params};
 
 use crate::database::Write;
@@ -28,8 +27,8 @@ pub(super) fn raise(write: &Write<'_>, alert: &Alert) -> Outcome<AlertId> {
         write,
         "alerts",
         "INSERT INTO alerts (id, code, subject, workload, discriminator, level_rank, audience, message,
-             details, occurrences, first_seen_ms, last_seen_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+             details, occurrences, first_seen_ms, last_seen_ms, mailbox, profile)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
          ON CONFLICT (subject, code, workload, discriminator) WHERE closed_at_ms IS NULL
          DO UPDATE SET level_rank = excluded.level_rank, audience = excluded.audience,
              message = excluded.message, details = excluded.details,
@@ -49,6 +48,11 @@ pub(super) fn raise(write: &Write<'_>, alert: &Alert) -> Outcome<AlertId> {
             int(alert.count.max(1)),
             alert.first_seen.as_millis(),
             alert.last_seen.as_millis(),
+            alert.mailbox.as_ref().map(Id::bytes),
+            match &alert.incident.subject {
+                Subject::Profile(id) => Some(id.bytes()),
+                _ => None,
+            },
         ],
         |row| row.id(0),
     )?
@@ -102,7 +106,37 @@ fn alert(row: &Row<'_>) -> Outcome<Alert> {
     alert.count = row.unsigned(9)?;
     alert.last_seen = row.time(11)?;
     alert.closed_at = row.maybe_time(12)?;
+    alert.mailbox = row.maybe_id(13)?;
     Ok(alert)
+}
+
+/// What is on a wall: a condition, and the id that it takes as `?5`.
+///
+/// Profile-wide trouble is told to mailbox owners where the organization says so: then its audience
+/// is both.
+fn wall(wall: &Wall) -> (&'static str, &[u8; 16]) {
+    match wall {
+        Wall::Mailbox(id) => (
+            "(mailbox = ?5 OR (audience = 'mailbox_and_profile_owner'
+                AND profile = (SELECT profile FROM mailboxes WHERE id = ?5)))",
+            id.bytes(),
+        ),
+        Wall::Profile(id) => (
+            "(profile = ?5 OR (audience IN ('profile_owner', 'mailbox_and_profile_owner')
+                AND mailbox IN (SELECT id FROM mailboxes WHERE profile = ?5)))",
+            id.bytes(),
+        ),
+        Wall::Owner(id) => (
+            "((audience IN ('mailbox_owner', 'mailbox_and_profile_owner')
+                AND mailbox IN (SELECT id FROM mailboxes WHERE party = ?5))
+              OR (audience = 'mailbox_and_profile_owner'
+                AND profile IN (SELECT profile FROM mailboxes WHERE party = ?5))
+              OR (audience IN ('profile_owner', 'mailbox_and_profile_owner')
+                AND (profile IN (SELECT id FROM owned)
+                  OR mailbox IN (SELECT id FROM mailboxes WHERE profile IN (SELECT id FROM owned)))))",
+            id.bytes(),
+        ),
+    }
 }
 
 pub(super) fn list(
@@ -110,61 +144,37 @@ pub(super) fn list(
     filter: &AlertFilter,
     page: Page,
 ) -> Outcome<Vec<Alert>> {
+    let (on_wall, whose) = match &filter.wall {
+        Some(on) => {
+            let (condition, id) = wall(on);
+            (condition, Some(id))
+        }
+        None => ("?5 IS NULL", None),
+    };
+    let sql = format!(
+        "WITH owned AS (SELECT id FROM profiles
+             WHERE unhex(replace(definition ->> '$.owner', '-', '')) = ?5)
+         SELECT id, code, subject, workload, discriminator, level_rank, audience, message, details,
+             occurrences, first_seen_ms, last_seen_ms, closed_at_ms, mailbox
+         FROM alerts
+         WHERE (?1 IS NULL OR subject = ?1) AND level_rank >= ?2 AND (?3 IS NULL OR audience = ?3)
+           AND (?4 OR closed_at_ms IS NULL) AND {on_wall} AND (?6 IS NULL OR id = ?6)
+         ORDER BY last_seen_ms DESC, no DESC LIMIT ?7 OFFSET ?8"
+    );
     all(
         connection,
         "alerts",
-        "SELECT id, code, subject, workload, discriminator, level_rank, audience, message, details,
-             occurrences, first_seen_ms, last_seen_ms, closed_at_ms
-         FROM alerts
-         WHERE (?1 IS NULL OR subject = ?1) AND level_rank >= ?2 AND (?3 IS NULL OR audience = ?3)
-           AND (?4 OR closed_at_ms IS NULL)
-         ORDER BY last_seen_ms DESC, no DESC LIMIT ?5 OFFSET ?6",
+        &sql,
         params![
             filter.subject.as_ref().map(json).transpose()?,
             filter.level_min.map_or(0, rank),
             filter.audience.as_ref().map(word).transpose()?,
             filter.closed,
+            whose,
+            filter.id.as_ref().map(Id::bytes),
             page.limit,
             int(page.offset),
         ],
         alert,
-    )
-}
-
-pub(super) fn save_job(write: &Write<'_>, job: &Job) -> Outcome<()> {
-    change(
-        write,
-        "INSERT INTO jobs (id, state_name, job) VALUES (?1, ?2, ?3)
-         ON CONFLICT (id) DO UPDATE SET state_name = excluded.state_name, job = excluded.job",
-        params![job.id.bytes(), word(&job.state)?, json(job)?],
-    )?;
-    Ok(())
-}
-
-pub(super) fn job(connection: &Connection, id: JobId) -> Outcome<Option<Job>> {
-    one(
-        connection,
-        "jobs",
-        "SELECT job FROM jobs WHERE id = ?1",
-        params![id.bytes()],
-        |row| row.json(0),
-    )
-}
-
-pub(super) fn jobs(connection: &Connection, states: &[JobState], limit: u32) -> Outcome<Vec<Job>> {
-    let wanted = |state| states.contains(&state);
-    all(
-        connection,
-        "jobs",
-        "SELECT job FROM jobs
-         WHERE (?1 AND state_name = 'queued') OR (?2 AND state_name = 'running') OR (?3 AND state_name = 'done')
-         ORDER BY no LIMIT ?4",
-        params![
-            wanted(JobState::Queued),
-            wanted(JobState::Running),
-            wanted(JobState::Done),
-            limit,
-        ],
-        |row| row.json(0),
     )
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use postroom_core::audit::AuditEntry;
+use postroom_core::connection::ConnectionTest;
 use postroom_core::{Organization, ProfileId, ServerProfile};
 use postroom_store::{Page, SecretOwner};
 use rusqlite::{Connection, params};
@@ -139,6 +140,35 @@ pub(super) fn delete_profile(write: &Write<'_>, id: ProfileId) -> Outcome<()> {
         0 => Err(Failure::not_found("profile")),
         _ => Ok(()),
     }
+}
+
+pub(super) fn save_connection_test(
+    write: &Write<'_>,
+    id: ProfileId,
+    test: &ConnectionTest,
+) -> Outcome<()> {
+    match change(
+        write,
+        "UPDATE profiles SET connection_test = ?2 WHERE id = ?1",
+        params![id.bytes(), json(test)?],
+    )? {
+        0 => Err(Failure::not_found("profile")),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn connection_test(
+    connection: &Connection,
+    id: ProfileId,
+) -> Outcome<Option<ConnectionTest>> {
+    one(
+        connection,
+        "profiles",
+        "SELECT connection_test FROM profiles WHERE id = ?1",
+        params![id.bytes()],
+        |row| row.maybe_json(0),
+    )
+    .map(Option::flatten)
 }
 
 pub(super) fn audit(write: &Write<'_>, entry: &AuditEntry) -> Outcome<()> {

@@ -5,6 +5,7 @@ mod claim;
 mod clock;
 mod config;
 mod incoming;
+mod jobs;
 mod ledger;
 mod mailboxes;
 mod outgoing;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use postroom_core::alert::Alert;
 use postroom_core::audit::AuditEntry;
+use postroom_core::connection::ConnectionTest;
 use postroom_core::email::{ContentKey, MessageId};
 use postroom_core::job::{Job, JobState};
 use postroom_core::ledger::{FolderId, LedgerEntry, RemoteId};
@@ -29,9 +31,9 @@ use postroom_core::{
 };
 use postroom_store::{
     AlertFilter, CrmCursor, CycleRecord, CycleStart, Due, EngineClaim, FolderState,
-    IncidentPattern, KnownQuery, Lease, LedgerCounts, LedgerFilter, MailboxFilter, MailboxOfParty,
-    NewOutgoing, OutboxFilter, Page, PageOutcome, PageRecord, Result, SecretOwner, Settlement,
-    Store, TokenNumbers,
+    IncidentPattern, JobCounts, JobFilter, KnownQuery, Lease, LedgerCounts, LedgerFilter,
+    MailboxFilter, MailboxOfParty, NewOutgoing, OutboxFilter, Page, PageOutcome, PageRecord,
+    Result, SecretOwner, Settlement, Store, TokenNumbers,
 };
 
 use crate::database::Handle;
@@ -560,23 +562,61 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn queue_jobs(&self, jobs: &[Job], entries: &[AuditEntry]) -> Result<()> {
+        let (jobs, entries) = (jobs.to_vec(), entries.to_vec());
+        self.handle
+            .write("job.queue", move |db| jobs::queue(db, &jobs, &entries))
+            .await
+    }
+
     async fn save_job(&self, job: &Job) -> Result<()> {
         let job = job.clone();
         self.handle
-            .write("job.save", move |db| alerts::save_job(db, &job))
+            .write("job.save", move |db| jobs::save(db, &job))
             .await
     }
 
     async fn job(&self, id: JobId) -> Result<Option<Job>> {
         self.handle
-            .read("job.read", move |db| alerts::job(db, id))
+            .read("job.read", move |db| jobs::one_job(db, id))
             .await
     }
 
     async fn jobs(&self, states: &[JobState], limit: u32) -> Result<Vec<Job>> {
         let states = states.to_vec();
         self.handle
-            .read("job.list", move |db| alerts::jobs(db, &states, limit))
+            .read("job.list", move |db| jobs::oldest(db, &states, limit))
+            .await
+    }
+
+    async fn job_list(&self, filter: &JobFilter, page: Page) -> Result<Vec<Job>> {
+        let filter = filter.clone();
+        self.handle
+            .read("job.list", move |db| jobs::list(db, &filter, page))
+            .await
+    }
+
+    async fn job_counts(&self, filter: &JobFilter) -> Result<JobCounts> {
+        let filter = filter.clone();
+        self.handle
+            .read("job.counts", move |db| jobs::counts(db, &filter))
+            .await
+    }
+
+    async fn save_connection_test(&self, profile: ProfileId, test: &ConnectionTest) -> Result<()> {
+        let test = test.clone();
+        self.handle
+            .write("profile.save_test", move |db| {
+                config::save_connection_test(db, profile, &test)
+            })
+            .await
+    }
+
+    async fn connection_test(&self, profile: ProfileId) -> Result<Option<ConnectionTest>> {
+        self.handle
+            .read("profile.read_test", move |db| {
+                config::connection_test(db, profile)
+            })
             .await
     }
 

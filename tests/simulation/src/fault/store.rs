@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use postroom_core::alert::Alert;
 use postroom_core::audit::AuditEntry;
+use postroom_core::connection::ConnectionTest;
 use postroom_core::email::{ContentKey, KnownEmail, MessageId};
 use postroom_core::job::{Job, JobState};
 use postroom_core::ledger::LedgerEntry;
@@ -19,9 +20,9 @@ use postroom_core::{
 use postroom_provider::{FolderId, RemoteId};
 use postroom_store::{
     AlertFilter, CrmCursor, CycleRecord, CycleStart, Due, EngineClaim, ErrorKind, FolderState,
-    IncidentPattern, KnownQuery, Lease, LedgerCounts, LedgerFilter, MailboxFilter, MailboxOfParty,
-    NewOutgoing, OutboxFilter, Page, PageOutcome, PageRecord, Result, SecretOwner, Settlement,
-    Store, StoreError, TokenNumbers,
+    IncidentPattern, JobCounts, JobFilter, KnownQuery, Lease, LedgerCounts, LedgerFilter,
+    MailboxFilter, MailboxOfParty, NewOutgoing, OutboxFilter, Page, PageOutcome, PageRecord,
+    Result, SecretOwner, Settlement, Store, StoreError, TokenNumbers,
 };
 
 use super::plan::{FaultError, Seam};
@@ -108,6 +109,9 @@ fn writes(operation: &str) -> bool {
             | "alerts"
             | "job"
             | "jobs"
+            | "job_list"
+            | "job_counts"
+            | "connection_test"
             | "indexed"
     )
 }
@@ -199,8 +203,13 @@ store! {
     close_alerts(pattern: &IncidentPattern, now: Timestamp) -> u64;
     dismiss_alert(id: AlertId, now: Timestamp) -> ();
     alerts(filter: &AlertFilter, page: Page) -> Vec<Alert>;
+    queue_jobs(jobs: &[Job], entries: &[AuditEntry]) -> ();
     save_job(job: &Job) -> ();
     job(id: JobId) -> Option<Job>;
     jobs(states: &[JobState], limit: u32) -> Vec<Job>;
+    job_list(filter: &JobFilter, page: Page) -> Vec<Job>;
+    job_counts(filter: &JobFilter) -> JobCounts;
+    save_connection_test(profile: ProfileId, test: &ConnectionTest) -> ();
+    connection_test(profile: ProfileId) -> Option<ConnectionTest>;
     indexed(record: RecordId) -> Option<IndexedEmail>;
 }

@@ -1,10 +1,20 @@
 //! Alerts and jobs.
 
 use postroom_core::alert::{Alert, Incident, Subject};
+use postroom_core::audit::AuditEntry;
 use postroom_core::catalogue::{Audience, Code, Level};
+use postroom_core::connection::{
+    ConnectionStep, ConnectionTest, Direction, DirectionTest, StepOutcome,
+};
 use postroom_core::job::{Job, JobKind, JobState, TestStep};
-use postroom_core::{AlertId, JobId, MailboxId, Workload};
-use postroom_store::{AlertFilter, ErrorKind, IncidentPattern, Page};
+use postroom_core::mailbox::MailboxOwner;
+use postroom_core::profile::ProfileKind;
+use postroom_core::{
+    AlertId, JobId, Mailbox, MailboxId, PartyId, ProfileId, RecordId, ServerProfile, Workload,
+};
+use postroom_store::{
+    AlertFilter, ErrorKind, IncidentPattern, JOBS_KEPT, JobCounts, JobFilter, Page, Wall,
+};
 
 use crate::check::{CheckResult, Stop, ensure, ensure_eq};
 use crate::store::case::{Case, MINUTE, NOW, refused};
@@ -229,5 +239,243 @@ pub(in crate::store) async fn jobs_are_kept_oldest_first(case: &mut Case) -> Che
         vec![job(3), running],
         "two of the jobs that are not done"
     );
+    Ok(())
+}
+
+pub(in crate::store) async fn jobs_are_queued_together(case: &mut Case) -> CheckResult {
+    let batch = JobId::from_random([100; 16]);
+    let job = |n: u8, mailbox: u8| {
+        let mut job = Job::queued(
+            JobId::from_random([n; 16]),
+            JobKind::TestAndEnable,
+            MailboxId::from_random([mailbox; 16]),
+            "admin",
+            NOW,
+        );
+        job.batch = Some(batch);
+        job
+    };
+    let entry = |n| AuditEntry::allowed(NOW, "admin", "mailbox.test", subject(n), "asked for");
+    case.store()
+        .queue_jobs(
+            &[job(1, 1), job(2, 2), job(3, 3)],
+            &[entry(1), entry(2), entry(3)],
+        )
+        .await?;
+    let mut done = job(1, 1);
+    done.state = JobState::Done;
+    case.store().save_job(&done).await?;
+    let mut failed = job(2, 2);
+    failed.state = JobState::Done;
+    let step = TestStep::failed(None, "connect", Code::ConnectionRefused, "nobody listens");
+    failed.steps.push(step);
+    case.store().save_job(&failed).await?;
+    case.reopen().await?;
+    let mut filter = JobFilter::default();
+    filter.batch = Some(batch);
+    let mut counts = JobCounts::default();
+    (counts.queued, counts.passed, counts.failed) = (1, 1, 1);
+    ensure_eq!(case.store().job_counts(&filter).await?, counts, "counts");
+    ensure_eq!((counts.all(), counts.done()), (3, 2), "sums");
+    let page = Page::first(2);
+    let listed = case.store().job_list(&filter, page).await?;
+    ensure_eq!(listed, vec![job(3, 3), failed.clone()], "newest first");
+    let listed = case.store().job_list(&filter, page.next()).await?;
+    ensure_eq!(listed, vec![done], "the second page");
+    filter.state = Some(JobState::Done);
+    filter.mailbox = Some(failed.mailbox);
+    let listed = case.store().job_list(&filter, page).await?;
+    ensure_eq!(listed, vec![failed], "of a mailbox, in a state");
+    let mut other = JobFilter::default();
+    other.batch = Some(JobId::from_random([101; 16]));
+    ensure_eq!(
+        case.store().job_counts(&other).await?.all(),
+        0,
+        "of no batch"
+    );
+    let trail = case.store().audit_trail(Page::first(9)).await?;
+    ensure_eq!(trail.len(), 3, "audit entries");
+    // What is done is dropped in the end, what waits is not.
+    for n in 10..10 + u8::try_from(JOBS_KEPT).unwrap_or(u8::MAX) + 3 {
+        let mut old = job(n, 1);
+        old.state = JobState::Done;
+        case.store().save_job(&old).await?;
+    }
+    case.store().queue_jobs(&[job(99, 1)], &[]).await?;
+    let mut filter = JobFilter::default();
+    filter.mailbox = Some(MailboxId::from_random([1; 16]));
+    let counts = case.store().job_counts(&filter).await?;
+    ensure_eq!(
+        (counts.queued, counts.passed),
+        (1, u64::from(JOBS_KEPT)),
+        "those that are kept"
+    );
+    ensure_eq!(
+        case.store().job_counts(&other).await?.all(),
+        0,
+        "of no batch, still"
+    );
+    Ok(())
+}
+
+pub(in crate::store) async fn walls_show_what_concerns_somebody(case: &mut Case) -> CheckResult {
+    let (profile, other) = (
+        ProfileId::from_random([50; 16]),
+        ProfileId::from_random([51; 16]),
+    );
+    let (ada, boss, elsewhere) = (
+        PartyId::from_random([60; 16]),
+        PartyId::from_random([61; 16]),
+        PartyId::from_random([62; 16]),
+    );
+    for (id, name, owner) in [(profile, "Main", boss), (other, "Other", elsewhere)] {
+        let mut made = ServerProfile::new(id, name, ProfileKind::ExchangeServer);
+        made.owner = Some(owner);
+        case.store().save_profile(&made).await?;
+    }
+    for (n, owner, at) in [(70, ada, profile), (71, elsewhere, other)] {
+        let id = MailboxId::from_random([n; 16]);
+        let mut mailbox = Mailbox::new(id, "box", MailboxOwner::User(owner), None);
+        mailbox.profile = Some(at);
+        case.store().create_mailbox(&mailbox).await?;
+    }
+    let own = MailboxId::from_random([70; 16]);
+    let mut n = 0;
+    let mut raise = async |code, about, audience, mailbox: Option<MailboxId>| -> CheckResult {
+        n += 1;
+        let mut raised = alert(n, &Incident::new(code, about, None), "x");
+        raised.audience = audience;
+        raised.mailbox = raised.mailbox.or(mailbox);
+        case.store().raise_alert(&raised).await?;
+        Ok(())
+    };
+    let record = Subject::Record(RecordId::from_random([1; 16]));
+    let of = Subject::Profile(profile);
+    raise(
+        Code::AccountUnavailable,
+        subject(70),
+        Audience::MailboxOwner,
+        None,
+    )
+    .await?;
+    raise(
+        Code::CredentialsRejected,
+        subject(70),
+        Audience::MailboxAndProfileOwner,
+        None,
+    )
+    .await?;
+    raise(
+        Code::OutcomeUnknown,
+        record,
+        Audience::MailboxOwner,
+        Some(own),
+    )
+    .await?;
+    raise(Code::ServerUnavailable, of, Audience::ProfileOwner, None).await?;
+    raise(Code::TlsFailed, of, Audience::MailboxAndProfileOwner, None).await?;
+    raise(
+        Code::CrmUnavailable,
+        Subject::Organization,
+        Audience::Administrator,
+        None,
+    )
+    .await?;
+    raise(
+        Code::QuotaExceeded,
+        subject(71),
+        Audience::MailboxOwner,
+        None,
+    )
+    .await?;
+    case.reopen().await?;
+    let seen = async |wall: Wall| -> CheckResult<Vec<Code>> {
+        let mut filter = AlertFilter::default();
+        filter.wall = Some(wall);
+        let found = case.store().alerts(&filter, Page::first(9)).await?;
+        let mut codes: Vec<_> = found.iter().map(|alert| alert.incident.code).collect();
+        codes.sort();
+        Ok(codes)
+    };
+    let sorted = |mut codes: Vec<Code>| {
+        codes.sort();
+        codes
+    };
+    let on_box = sorted(vec![
+        Code::AccountUnavailable,
+        Code::CredentialsRejected,
+        Code::OutcomeUnknown,
+        Code::TlsFailed,
+    ]);
+    let on_profile = sorted(vec![
+        Code::CredentialsRejected,
+        Code::ServerUnavailable,
+        Code::TlsFailed,
+    ]);
+    ensure_eq!(seen(Wall::Mailbox(own)).await?, on_box, "a mailbox's wall");
+    ensure_eq!(seen(Wall::Owner(ada)).await?, on_box, "its owner's wall");
+    ensure_eq!(
+        seen(Wall::Profile(profile)).await?,
+        on_profile,
+        "a profile's wall"
+    );
+    ensure_eq!(
+        seen(Wall::Owner(boss)).await?,
+        on_profile,
+        "the profile owner's wall"
+    );
+    ensure_eq!(
+        seen(Wall::Owner(elsewhere)).await?,
+        [Code::QuotaExceeded],
+        "somebody else's wall"
+    );
+    ensure_eq!(
+        seen(Wall::Owner(PartyId::from_random([63; 16]))).await?,
+        [],
+        "the wall of somebody without mailbox and profile"
+    );
+    let mut filter = AlertFilter::default();
+    filter.id = Some(AlertId::from_random([3; 16]));
+    let found = case.store().alerts(&filter, Page::first(9)).await?;
+    let found: Vec<_> = found
+        .iter()
+        .map(|alert| (alert.incident.code, alert.mailbox))
+        .collect();
+    ensure_eq!(
+        found,
+        [(Code::OutcomeUnknown, Some(own))],
+        "one alert by its id"
+    );
+    Ok(())
+}
+
+pub(in crate::store) async fn the_last_connection_test_is_kept(case: &mut Case) -> CheckResult {
+    let id = ProfileId::from_random([50; 16]);
+    let test = |outcome| {
+        let step = ConnectionStep::new("connect", outcome, "seen");
+        let direction = DirectionTest::new(Direction::Both, vec![step]);
+        ConnectionTest::new(NOW, MINUTE, "admin", None, vec![direction])
+    };
+    let failed = test(StepOutcome::Failed(Code::ConnectionRefused));
+    refused(
+        case.store().save_connection_test(id, &failed).await,
+        ErrorKind::NotFound,
+        "a test of no profile",
+    )?;
+    let mut profile = ServerProfile::new(id, "Main", ProfileKind::ExchangeServer);
+    case.store().save_profile(&profile).await?;
+    ensure_eq!(
+        case.store().connection_test(id).await?,
+        None,
+        "before a test"
+    );
+    case.store().save_connection_test(id, &failed).await?;
+    let passed = test(StepOutcome::Passed);
+    case.store().save_connection_test(id, &passed).await?;
+    profile.description = "changed".to_owned();
+    case.store().save_profile(&profile).await?;
+    case.reopen().await?;
+    let kept = case.store().connection_test(id).await?;
+    ensure_eq!(kept, Some(passed), "the last test");
     Ok(())
 }
