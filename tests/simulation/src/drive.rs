@@ -386,6 +386,7 @@ impl Driver<'_> {
         }
         self.world.stop().await;
         totals.violations = self.violations.len() as u64;
+        totals.traces = self.world.trace.hash() as u64;
         Outcome {
             seed: self.scenario.seed,
             hash: self.world.trace.hash(),

@@ -1,5 +1,7 @@
 //! A scenario from a seed.
 
+mod themes;
+
 use std::time::Duration;
 
 use postroom_core::tracking::TrackingFilter;
@@ -12,6 +14,7 @@ use crate::fault::generate_faults;
 use crate::post::ODDITIES;
 use crate::randomness::Draw;
 use crate::setup::{Account, Contact, MailboxSetup, ProfileSetup, Protocol, Setup};
+use themes::Theme;
 
 /// How large scenarios are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,7 +75,11 @@ const HOUR: u64 = 60 * MINUTE;
 pub fn generate(seed: u64, params: Params) -> Scenario {
     let size = params.size.of(seed);
     let mut draw = Draw::new(seed, 0);
-    let setup = setup(&mut draw, size);
+    let mut setup = setup(&mut draw, size);
+    let theme = Theme::of(seed).filter(|_| params.faults);
+    if let Some(theme) = theme {
+        theme.set_up(&mut setup);
+    }
     let hours = match size {
         Size::Small => draw.between(6, 24),
         Size::Medium => draw.between(24, 48),
@@ -94,14 +101,17 @@ pub fn generate(seed: u64, params: Params) -> Scenario {
     plot.clients();
     plot.offices();
     plot.process();
+    let played = theme.map(|theme| theme.play(&mut plot));
     let mut steps = plot.steps;
     steps.sort_by_key(|step| step.at);
     steps.truncate(params.steps_max);
-    let faults = if params.faults {
-        let end = Duration::from_millis(end);
-        generate_faults(seed, &setup, FaultParams::of(end))
-    } else {
-        Vec::new()
+    let faults = match played {
+        Some(windows) => windows,
+        None if params.faults => {
+            let end = Duration::from_millis(end);
+            generate_faults(seed, &setup, FaultParams::of(end))
+        }
+        None => Vec::new(),
     };
     Scenario {
         seed,

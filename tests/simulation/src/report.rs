@@ -36,6 +36,8 @@ pub struct Totals {
     pub starts: u64,
     /// Promises that were found broken.
     pub violations: u64,
+    /// All traces: where these are the same, the runs were, whoever made them, in whatever order.
+    pub traces: u64,
 }
 
 impl Totals {
@@ -56,6 +58,7 @@ impl Totals {
         self.torn += other.torn;
         self.starts += other.starts;
         self.violations += other.violations;
+        self.traces = self.traces.wrapping_add(other.traces);
     }
 
     /// For people.
@@ -96,6 +99,7 @@ impl Totals {
             self.crashes, self.torn, self.starts
         );
         let _ = writeln!(text, "violations            {}", self.violations);
+        let _ = writeln!(text, "traces                {:016x}", self.traces);
         let _ = writeln!(
             text,
             "real time             {seconds:.1} s ({:.1} ms a seed)",

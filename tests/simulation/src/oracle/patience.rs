@@ -2,11 +2,11 @@
 //! or asks for a wait (promises 9 and 8), tokens that stand for one email only (promise 2), tests that
 //! come to an end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use postroom_core::MailboxId;
 use postroom_core::mailbox::Workload;
+use postroom_core::{MailboxId, ProfileId};
 
 use super::Violation;
 use super::facts::Facts;
@@ -52,6 +52,7 @@ fn outages(view: &View, facts: &Facts) -> Vec<Violation> {
             continue;
         }
         let mut counts: BTreeMap<(MailboxId, Workload), u64> = BTreeMap::new();
+        let mut of_profiles: BTreeMap<ProfileId, (BTreeSet<MailboxId>, u64)> = BTreeMap::new();
         for call in facts
             .calls
             .iter()
@@ -67,6 +68,9 @@ fn outages(view: &View, facts: &Facts) -> Vec<Violation> {
                     .any(|one| window.concerns(one))
             {
                 *counts.entry((call.mailbox, workload)).or_default() += 1;
+                let (mailboxes, count) = of_profiles.entry(call.profile).or_default();
+                mailboxes.insert(call.mailbox);
+                *count += 1;
             }
         }
         let allowed = CALLS_AT_FIRST + length.as_secs() * CALLS_AN_HOUR / 3600;
@@ -76,6 +80,18 @@ fn outages(view: &View, facts: &Facts) -> Vec<Violation> {
                  {count} times; {allowed} are allowed"
             );
             violations.push(Violation::new(9, text));
+        }
+        // One mailbox asks for all of its profile, once it is known to be away.
+        let of_all = length.as_secs() * CALLS_AN_HOUR / 3600;
+        for (profile, (mailboxes, count)) in of_profiles {
+            let allowed = CALLS_AT_FIRST * mailboxes.len() as u64 + of_all;
+            if count > allowed {
+                let text = format!(
+                    "mailboxes of {profile} asked a server that was away for {length:?} {count} \
+                     times; {allowed} are allowed"
+                );
+                violations.push(Violation::new(9, text));
+            }
         }
     }
     violations
@@ -195,7 +211,8 @@ mod tests {
     use postroom_core::RecordId;
 
     use super::*;
-    use crate::oracle::fixture::World;
+    use crate::history::{CallEnd, FaultFacts};
+    use crate::oracle::fixture::{World, minutes};
 
     fn texts(world: &World) -> Vec<String> {
         let facts = Facts::of(&world.view.history);
@@ -208,6 +225,39 @@ mod tests {
     #[test]
     fn a_good_world_is_good() {
         assert_eq!(texts(&World::good()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_server_that_is_away_is_asked_seldom() {
+        let asked = |times: u64, of_both: bool| {
+            let mut world = World::good();
+            let began = minutes(600);
+            let window = FaultFacts {
+                window: 1,
+                name: "outage".to_owned(),
+                class: FaultClass::Transient,
+                accounts: Vec::new(),
+                hint: None,
+            };
+            world.push(began, Event::FaultBegan(window));
+            for time in 0..times {
+                let mailbox = match of_both && time % 2 == 1 {
+                    true => world.ada,
+                    false => world.desk,
+                };
+                let code = "server-unavailable".to_owned();
+                let end = CallEnd::Failed { code };
+                let at = began + Duration::from_secs(time * 10);
+                world.call(at, mailbox, "mail.changes", end);
+            }
+            world.push(began + minutes(120), Event::FaultEnded { window: 1 });
+            texts(&world)
+        };
+        let none = Vec::<String>::new();
+        assert_eq!(asked(58, false), none);
+        assert!(asked(59, false)[0].contains("59 times"));
+        assert_eq!(asked(88, true), none);
+        assert!(asked(89, true)[0].contains("mailboxes of"));
     }
 
     #[test]
