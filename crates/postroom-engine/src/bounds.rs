@@ -27,7 +27,8 @@ pub struct Bounds {
     /// Messages that one incoming cycle works on before others get their turn (20,000).
     pub messages_per_cycle: u64,
     /// How long one incoming cycle works on messages before others get their turn (30 s). What was
-    /// listed together is brought to its end.
+    /// listed together is brought to its end. Where the clock stands still, the number of messages
+    /// above and that of pages (2,000) end the turn.
     pub turn: Duration,
     /// Emails that one outgoing cycle sends before others get their turn (100).
     pub sends_per_cycle: u32,

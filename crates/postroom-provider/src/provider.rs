@@ -113,6 +113,7 @@ pub trait MailSource: Send + Sync {
     /// - A cursor may be used again and then answers at least what it answered before, as far as it
     ///   still holds.
     /// - It never restarts from zero by itself.
+    /// - A page that says that there is more has another cursor than the one it was asked with.
     ///
     /// # Errors
     /// `CursorInvalid` where the server or provider does not know the cursor (any more), or it is of

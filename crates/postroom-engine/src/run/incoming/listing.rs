@@ -1,10 +1,10 @@
 //! The listing of a folder, page by page; beside the work on what is listed, too.
 
 use postroom_core::ledger::{FolderId, LedgerEntry};
-use postroom_core::{LedgerId, planted};
+use postroom_core::{Code, LedgerId, planted};
 use postroom_provider::{
-    ChangePage, MailChange, MailSource, PageLimit, ProviderError, Result as ProviderResult,
-    SyncCursor,
+    ChangePage, ErrorKind, MailChange, MailSource, PageLimit, ProviderError,
+    Result as ProviderResult, SyncCursor,
 };
 use postroom_store::{FolderState, PageRecord};
 
@@ -19,6 +19,12 @@ pub(super) enum Step {
     Taken,
     /// The server says no.
     Refused(ProviderError),
+}
+
+/// Whether asking for the rest would bring the same page again, for as long as one asks: the server
+/// has more, as it says, but from where this page began.
+fn stands_still(page: &ChangePage<MailChange>, state: &FolderState) -> bool {
+    page.more && state.cursor.as_ref() == Some(&page.cursor)
 }
 
 /// How far a folder is listed.
@@ -37,6 +43,8 @@ pub(super) struct Listing {
     pub(super) waiting: u64,
     /// Whether any message was new.
     pub(super) found: bool,
+    /// Whether any page told anything, be it known.
+    pub(super) told: bool,
     /// Whether there are more pages.
     pub(super) more: bool,
 }
@@ -52,6 +60,7 @@ impl Listing {
             pages: 0,
             waiting: 0,
             found: false,
+            told: false,
             more: true,
         }
     }
@@ -76,6 +85,14 @@ impl Listing {
         let state = self.state(cycle, folder).await?;
         match self.page(cycle, source, folder, &state).await {
             Err(error) => Ok(Step::Refused(error)),
+            Ok(page) if page.changes.is_empty() && stands_still(&page, &state) => {
+                let code = Code::ProtocolViolation;
+                let error = ProviderError::new(ErrorKind::Protocol, code, "mail.changes");
+                Ok(Step::Refused(error.with(
+                    "context",
+                    "there is said to be more, and nothing is told",
+                )))
+            }
             Ok(page) => {
                 self.record(cycle, source, folder, &state, page).await?;
                 self.beside = true;
@@ -101,7 +118,7 @@ impl Listing {
         let page = self.page(cycle, source, folder, &state).await;
         let adds = |change: &MailChange| matches!(change, MailChange::Present(_));
         match page {
-            Ok(page) if page.changes.iter().all(adds) => {
+            Ok(page) if page.changes.iter().all(adds) && !stands_still(&page, &state) => {
                 self.record(cycle, source, folder, &state, page).await
             }
             page => {
@@ -152,7 +169,8 @@ impl Listing {
         let environment = cycle.environment;
         let store = &environment.store;
         let mailbox = cycle.mailbox().id;
-        self.more = page.more;
+        self.more = page.more && !stands_still(&page, state);
+        self.told |= !page.changes.is_empty();
         let same_place = state.cursor.as_ref() == Some(&page.cursor) && !state.relisting;
         if page.changes.is_empty() && same_place {
             // Nothing to write: the most common answer of all.
@@ -194,7 +212,7 @@ impl Listing {
             store.record_page(&cycle.lease, &record, now).await?;
         }
         let count = u64::try_from(listed.len()).unwrap_or(u64::MAX);
-        let goes_on = page.more && self.waiting.saturating_add(count) < self.together;
+        let goes_on = self.more && self.waiting.saturating_add(count) < self.together;
         let cursor = page.cursor.clone();
         let record = PageRecord::new(folder.clone(), listed, removed, page.cursor, !page.more);
         let recording = store.record_page(&cycle.lease, &record, now);

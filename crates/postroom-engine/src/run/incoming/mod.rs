@@ -28,7 +28,7 @@ use crate::run::providers::Direction;
 use commit::Records;
 use listing::{Listing, Step};
 
-/// Pages without anything to work on that one cycle reads at most.
+/// Pages that one cycle reads at most, with and without anything to work on.
 const PAGES_MAX: u32 = 2000;
 
 /// Runs the incoming cycle.
@@ -94,7 +94,9 @@ pub(crate) async fn run(cycle: &mut Cycle<'_>) -> Result<CycleEnd, CycleStop> {
         }
     }
     end.found = true;
-    end.unfinished = true;
+    // Pages that tell nothing at all, one after the other: the rest has time until the next cycle is
+    // due, lest a server that never comes to an end be asked without a pause.
+    end.unfinished = !done || listing.told || reading.worked > 0;
     Ok(end)
 }
 
