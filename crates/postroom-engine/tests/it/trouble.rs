@@ -509,3 +509,56 @@ async fn the_alert_of_a_test_that_met_an_outage_ends_with_the_outage() {
         );
     }
 }
+
+/// While a cycle runs no time passes here, so that only work can end a turn.
+#[tokio::test]
+async fn a_server_that_says_there_is_more_and_tells_nothing_is_not_asked_for_ever() {
+    let world = World::ready().await;
+    let contradictory = MemoryFault::new(FaultEffect::ContradictoryPaging);
+    world.server.arm(contradictory.on("mail.changes"));
+    world.mail_from_jo(&[DESK], "a@x", "Between", "");
+    let before = world.server.requests();
+    for _ in 0..4 {
+        world.pass(LATER).await;
+    }
+    let requests = world.server.requests() - before;
+    assert!(requests < 100, "{requests} requests");
+    let codes = world.alert_codes().await;
+    assert!(codes.contains(&Code::ProtocolViolation), "{codes:?}");
+    assert!(world.emails().await.is_empty());
+    world.server.disarm();
+    for _ in 0..4 {
+        world.pass(LATER).await;
+    }
+    assert_eq!(world.emails().await.len(), 1);
+    let codes = world.alert_codes().await;
+    assert!(!codes.contains(&Code::ProtocolViolation), "{codes:?}");
+}
+
+#[tokio::test]
+async fn a_bad_message_costs_its_attempts_beside_a_server_that_asks_to_slow_down() {
+    let world = World::ready().await;
+    world.mail_from_jo(&[DESK], "a@x", "Bad", "");
+    world.mail_from_jo(&[DESK], "b@x", "Good", "");
+    let mail = world.server.mail();
+    let inbox = mail
+        .well_known(mail.account(DESK).unwrap(), WellKnown::Inbox)
+        .unwrap();
+    let items = mail.items(inbox);
+    let bad = items.iter().find(|item| item.summary().subject == "Bad");
+    let corrupt = FaultEffect::Corrupt(remote_id(bad.unwrap().id));
+    world.server.arm(MemoryFault::new(corrupt));
+    let busy = MemoryFault::new(FaultEffect::Throttle(None));
+    world.server.arm(busy.on("mail.fetch"));
+    for _ in 0..12 {
+        world.pass(LATER).await;
+    }
+    let rows = world.ledger().await;
+    let aside = |row: &&postroom_core::ledger::LedgerEntry| row.state.name() == "quarantined";
+    assert_eq!(rows.iter().filter(aside).count(), 1, "{rows:?}");
+    world.server.disarm();
+    for _ in 0..4 {
+        world.pass(LATER).await;
+    }
+    assert_eq!(world.emails().await.len(), 1, "the good one lost nothing");
+}

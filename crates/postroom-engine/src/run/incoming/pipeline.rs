@@ -112,8 +112,10 @@ impl Reading<'_> {
                 let step = async move { Step::Committed(commit(cycle, self, batch).await) };
                 stages.push(step.boxed());
             }
+            // What the end of the cycle left of a batch goes through.
+            let halted = hand.decided.as_ref().is_some_and(Decided::is_halted);
             if !fetching
-                && go
+                && (go || halted && !pause)
                 && hand.fetched.is_none()
                 && let Some(decided) = hand.decided.take()
             {
@@ -178,6 +180,7 @@ impl Reading<'_> {
                     deciding = false;
                     match outcome {
                         Ok(decided) => {
+                            stop = stop.or_else(|| decided.batch.stop.clone());
                             hand.provisional
                                 .push_back(decided.batch.provisional.clone());
                             hand.decided = Some(decided);
@@ -188,7 +191,10 @@ impl Reading<'_> {
                 Some(Step::Fetched(outcome)) => {
                     fetching = false;
                     match outcome {
-                        Ok(batch) => hand.fetched = Some(batch),
+                        Ok(batch) => {
+                            stop = stop.or_else(|| batch.stop.clone());
+                            hand.fetched = Some(batch);
+                        }
                         Err(error) => stop = stop.or(Some(error)),
                     }
                 }

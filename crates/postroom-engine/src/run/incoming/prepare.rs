@@ -67,6 +67,24 @@ pub(super) struct Batch {
     pub(super) provisional: Vec<Arc<Provisional>>,
     /// Every id that its decisions may name and that no record has yet.
     pub(super) placeholders: BTreeSet<RecordId>,
+    /// What ended the cycle while the batch was read, where attempts had failed by then.
+    pub(super) stop: Option<CycleStop>,
+}
+
+impl Batch {
+    /// What is left of a batch when the cycle ends: the attempts that failed by the messages' own fault.
+    /// They count, lest a bad message be tried again and again beside a server in trouble. Nothing else
+    /// goes on: what comes after a message that could not be read is decided about after it.
+    fn halted(self, stop: CycleStop) -> Result<Self, CycleStop> {
+        if self.failed.is_empty() || !matches!(stop, CycleStop::Failed(_)) {
+            return Err(stop);
+        }
+        Ok(Self {
+            failed: self.failed,
+            stop: Some(stop),
+            ..Self::default()
+        })
+    }
 }
 
 /// A batch that is decided about; what is tracked is to be fetched.
@@ -74,6 +92,13 @@ pub(super) struct Batch {
 pub(super) struct Decided {
     pub(super) batch: Batch,
     wanted: Vec<Wanted>,
+}
+
+impl Decided {
+    /// Whether the cycle ended while it was read.
+    pub(super) const fn is_halted(&self) -> bool {
+        self.batch.stop.is_some()
+    }
 }
 
 /// A message whose headers are known.
@@ -102,9 +127,16 @@ pub(super) async fn prepare(
     for entry in old {
         batch.settlements.push(before_start(cycle, &entry, start));
     }
-    let met = read_headers(cycle, reading, entries, &mut batch).await?;
-    let wanted = decide_all(cycle, met, earlier, &mut batch).await?;
-    Ok(Decided { batch, wanted })
+    match read_headers(cycle, reading, entries, &mut batch).await {
+        Ok(met) => {
+            let wanted = decide_all(cycle, met, earlier, &mut batch).await?;
+            Ok(Decided { batch, wanted })
+        }
+        Err(stop) => Ok(Decided {
+            batch: batch.halted(stop)?,
+            wanted: Vec::new(),
+        }),
+    }
 }
 
 /// The listing alone tells that it is too old: no need to read it.
@@ -345,6 +377,18 @@ pub(super) async fn fetch(
     decided: Decided,
 ) -> Result<Batch, CycleStop> {
     let Decided { mut batch, wanted } = decided;
+    match fetch_wanted(cycle, reading, wanted, &mut batch).await {
+        Ok(()) => Ok(batch),
+        Err(stop) => batch.halted(stop),
+    }
+}
+
+async fn fetch_wanted(
+    cycle: &Cycle<'_>,
+    reading: &Reading<'_>,
+    wanted: Vec<Wanted>,
+    batch: &mut Batch,
+) -> Result<(), CycleStop> {
     let bounds = &cycle.environment.bounds;
     let mut limits = ParseLimits::default();
     limits.message_bytes_max = cycle.loaded.organization.settings.message_bytes_max;
@@ -385,7 +429,7 @@ pub(super) async fn fetch(
                 Err(error) => {
                     let identity = Some(tracked.identity);
                     let environment = cycle.environment;
-                    take_failure(environment, tracked.entry, identity, &error, &mut batch).await?;
+                    take_failure(environment, tracked.entry, identity, &error, batch).await?;
                 }
             }
         }
@@ -400,7 +444,7 @@ pub(super) async fn fetch(
     batch
         .tracked
         .sort_by_key(|(tracked, _)| tracked.received_at);
-    Ok(batch)
+    Ok(())
 }
 
 /// So many requests for content are under way at a time: while the server makes up one answer, another
