@@ -104,6 +104,13 @@ impl Breakers {
         }
     }
 
+    /// A cycle begins that may be the probe. However it ends, dropped or not even written down, others
+    /// may probe afterwards.
+    pub(crate) const fn begun(&self, profile: ProfileId) -> Begun<'_> {
+        let breakers = self;
+        Begun { breakers, profile }
+    }
+
     /// Somebody changed the profile or wants it tried now.
     pub(crate) fn forget(&self, profile: ProfileId) {
         self.open().remove(&profile);
@@ -123,6 +130,21 @@ impl Breakers {
     /// Until when the profile is paused.
     pub(crate) fn open_until(&self, profile: ProfileId) -> Option<Timestamp> {
         self.open().get(&profile).map(|breaker| breaker.until)
+    }
+}
+
+/// A cycle that was admitted, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Begun<'a> {
+    breakers: &'a Breakers,
+    profile: ProfileId,
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if !planted!(ProbeNeverEnds) {
+            self.breakers.undecided(self.profile);
+        }
     }
 }
 
@@ -164,6 +186,18 @@ mod tests {
         assert_eq!(breakers.succeeded(id), Some(Code::ServerUnavailable));
         assert_eq!(breakers.admit(id, at(93)), Admission::Go);
         assert_eq!(breakers.succeeded(id), None);
+    }
+
+    #[test]
+    fn a_probe_that_was_dropped_is_over() {
+        let (breakers, policy) = (Breakers::default(), HealthPolicy::default());
+        let id = ProfileId::from_random([1; 16]);
+        breakers.failed(id, Code::ServerUnavailable, None, &policy, at(0));
+        assert_eq!(breakers.admit(id, at(30)), Admission::Go);
+        let probe = breakers.begun(id);
+        assert_eq!(breakers.admit(id, at(31)), Admission::Paused(at(61)));
+        drop(probe);
+        assert_eq!(breakers.admit(id, at(61)), Admission::Go);
     }
 
     #[test]

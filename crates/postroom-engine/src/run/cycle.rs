@@ -178,6 +178,7 @@ async fn run_gated(
             .await?;
         return Ok(Ran::Not);
     }
+    let _begun = environment.breakers.begun(profile.id);
     let mut cycle = Cycle {
         environment,
         ctx,
@@ -335,9 +336,15 @@ async fn failed(cycle: &Cycle<'_>, started: Timestamp, failure: CycleFailure) ->
     record.next_due = due.at;
     record.enabled = !matches!(change.health, Health::Disabled { .. });
     record.health = change.health;
-    // First: a crash in between raises it again, and it is one incident, while a workload that is
-    // disabled runs no cycle that could.
-    carry_out(cycle, &change.alerts, text).await?;
+    // A workload that is disabled runs no cycle that could tell it later: the alert comes first. One
+    // that goes on tells it again with its next failure, while one that is well by then closes only
+    // what it knows of: the alert comes last.
+    let (before, after): (Vec<_>, Vec<_>) = change
+        .alerts
+        .iter()
+        .cloned()
+        .partition(|action| !record.enabled || matches!(action, AlertAction::Close { .. }));
+    carry_out(cycle, &before, text.clone()).await?;
     environment
         .store
         .record_cycle(&cycle.lease, &record)
@@ -352,6 +359,7 @@ async fn failed(cycle: &Cycle<'_>, started: Timestamp, failure: CycleFailure) ->
     } else {
         environment.breakers.undecided(cycle.profile.id);
     }
+    carry_out(cycle, &after, text).await?;
     // The application's or the store's trouble says nothing about the mail server.
     if effective.spec().scope != Scope::Organization {
         profile_fails(cycle, effective).await?;

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
+use postroom_core::Code;
+use postroom_core::catalogue::Class;
 use postroom_core::outbox::OutboxState;
+use postroom_simulator::memory::{FaultEffect, MemoryFault};
 
 use crate::crash::Fuse;
 use crate::world::{ADA, DESK, World};
@@ -77,4 +80,39 @@ async fn dying_before_any_call_loses_and_repeats_nothing() {
 #[tokio::test]
 async fn dying_after_any_call_loses_and_repeats_nothing() {
     every_call(true).await;
+}
+
+/// An alert that was raised must close when its cause is gone, whatever was written down of the
+/// failure.
+async fn dies_in_trouble_at(call: i64, after_effect: bool) -> bool {
+    let mut world = World::ready().await;
+    world.clock.advance(Duration::from_secs(900));
+    let lost = MemoryFault::new(FaultEffect::DropBeforeEffect);
+    world.server.arm(lost.on("mail.changes"));
+    let fuse = Fuse::new(call, after_effect);
+    world.restart(Some(&fuse));
+    let _ = world.engine.step().await;
+    let died = fuse.blown();
+    world.server.disarm();
+    world.restart(None);
+    for _ in 0..4 {
+        world.pass(Duration::from_secs(900)).await;
+    }
+    let at = format!("died at call {call}, after its effect: {after_effect}");
+    let codes = world.alert_codes().await;
+    let over = |code: &Code| code.spec().class == Class::Transient;
+    assert!(!codes.iter().any(over), "{at}: {codes:?}");
+    died
+}
+
+#[tokio::test]
+async fn dying_while_a_failure_is_written_down_leaves_no_alert_open() {
+    for after_effect in [false, true] {
+        let mut call = 0;
+        while dies_in_trouble_at(call, after_effect).await {
+            call += 1;
+            assert!(call < CALLS_MAX);
+        }
+        assert!(call > 20, "only {call} calls: the fuse does not see them");
+    }
 }
