@@ -13,7 +13,7 @@ use postroom_simulator::memory::{FaultEffect, MemoryFault};
 use postroom_simulator::model::WellKnown;
 use postroom_store::{MailboxFilter, Page};
 
-use crate::world::{ADA, World};
+use crate::world::{ADA, DESK, World};
 
 #[tokio::test]
 async fn without_the_right_nothing_happens_and_it_is_on_record() {
@@ -295,4 +295,27 @@ async fn a_test_enables_only_what_it_tested() {
         assert!(!state.enabled, "{mailbox:?}");
         assert_eq!(state.test_status, TestStatus::NotRun);
     }
+}
+
+#[tokio::test]
+async fn a_test_behind_a_closed_gate_switches_off_nothing_that_worked() {
+    let world = World::ready().await;
+    let (admin, operator) = (world.admin(), &world.operator);
+    let ids = [world.desk_mailbox];
+    admin.reject(operator, &ids).await.remove(0).1.unwrap();
+    let job = admin
+        .test_mailbox(operator, world.desk_mailbox, JobKind::TestAndEnable)
+        .await
+        .unwrap();
+    let job = admin.run_job(operator, job.id).await.unwrap();
+    let refused = |step: &postroom_core::job::TestStep| step.failure == Some(Code::NotApproved);
+    assert!(job.steps.iter().any(refused), "{:?}", job.steps);
+    let mailbox = world.mailbox(world.desk_mailbox).await;
+    assert_eq!(mailbox.incoming.test_status, TestStatus::Failure);
+    assert!(mailbox.incoming.enabled && mailbox.outgoing.enabled);
+    // ADR 0007: what opens the gate is enough.
+    world.mail_from_jo(&[DESK], "a@x", "Meanwhile", "");
+    admin.approve(operator, &ids).await.remove(0).1.unwrap();
+    world.pass(Duration::from_secs(600)).await;
+    assert_eq!(world.emails().await.len(), 1);
 }

@@ -18,16 +18,25 @@ use crate::run::alerts::detail;
 /// At most so often the outcome is written again because somebody changed the mailbox meanwhile.
 const CONFLICTS_MAX: u32 = 5;
 
+/// What a test failed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) code: Code,
+    /// Whether anything was tried. Behind a closed gate nothing is, so that nothing is known about what
+    /// worked before: it goes on when the gate is open again.
+    pub(super) tried: bool,
+}
+
 /// Stores what a test came to for one workload: status, enabled, alerts, due time.
 pub(super) async fn conclude(
     environment: &Environment,
     loaded: &Loaded,
     job: &Job,
     workload: Workload,
-    failure: Option<Code>,
+    failure: Option<Failure>,
 ) -> Result<()> {
     let now = environment.now();
-    if failure == Some(Code::Cancelled) {
+    if failure.is_some_and(|failure| failure.code == Code::Cancelled) {
         return Ok(());
     }
     if !store_status(environment, loaded, job, workload, failure, now).await? {
@@ -41,7 +50,7 @@ pub(super) async fn conclude(
         record: None,
     };
     let settings = &loaded.organization.settings.alerts;
-    let Some(code) = failure else {
+    let Some(Failure { code, .. }) = failure else {
         close_earlier(environment, &about).await?;
         recover(environment, job, workload, now).await?;
         if let Some(profile) = &loaded.profile {
@@ -124,7 +133,7 @@ async fn store_status(
     loaded: &Loaded,
     job: &Job,
     workload: Workload,
-    failure: Option<Code>,
+    failure: Option<Failure>,
     now: Timestamp,
 ) -> Result<bool> {
     let mut tries = 0;
@@ -141,10 +150,10 @@ async fn store_status(
                 state.test_status = TestStatus::Success;
                 state.enabled = true;
             }
-            Some(code) => {
+            Some(Failure { code, tried }) => {
                 state.test_status = TestStatus::Failure;
                 // An outage disables nobody (promise 9): what worked before goes on when it is over.
-                if code.spec().class == Class::Permanent {
+                if tried && code.spec().class == Class::Permanent {
                     state.enabled = false;
                 }
             }

@@ -18,7 +18,7 @@ use crate::plan::failure::{CycleFailure, CycleStop};
 use crate::run::cycle::Cycle;
 use crate::run::providers::Direction;
 
-use conclude::conclude;
+use conclude::{Failure, conclude};
 use workloads::{test_incoming, test_outgoing};
 
 /// How long a test waits for a cycle that is under way on the same workload.
@@ -63,27 +63,31 @@ pub(crate) async fn run(environment: &Environment, mut job: Job) -> Result<Job> 
                     code,
                     code.spec().summary,
                 ));
-                outcomes.push((workload, Some(code)));
+                outcomes.push((workload, Some(Failure { code, tried: false })));
             }
         }
     }
     store.save_job(&job).await?;
     if let (false, Some(profile)) = (open.is_empty(), &loaded.profile) {
         match probe(environment, &loaded.mailbox, profile, &mut job).await {
-            Some(code) => outcomes.extend(open.iter().map(|workload| (*workload, Some(code)))),
+            Some(code) => {
+                let failure = Some(Failure { code, tried: true });
+                outcomes.extend(open.iter().map(|workload| (*workload, failure)));
+            }
             None => {
                 store.save_job(&job).await?;
                 let tests = test_all(environment, &loaded, profile, &job, &open).await?;
                 for (workload, steps) in tests {
                     let failure = steps.iter().find_map(|step| step.failure);
                     job.steps.extend(steps);
+                    let failure = failure.map(|code| Failure { code, tried: true });
                     outcomes.push((workload, failure));
                 }
             }
         }
     }
     if job.kind == JobKind::TestAndEnable {
-        outcomes.sort();
+        outcomes.sort_by_key(|(workload, _)| *workload);
         for (workload, failure) in outcomes {
             Box::pin(conclude(environment, &loaded, &job, workload, failure)).await?;
         }
