@@ -130,6 +130,9 @@ pub async fn drive(scenario: &Scenario, options: &Options, log: Log) -> Outcome 
     driver.world.start();
     for (at, item) in agenda(scenario) {
         driver.wait_until(start + at).await;
+        if driver.world.seams.livelock().is_some() {
+            break;
+        }
         match item {
             Item::Step(step) => driver.act(&scenario.steps[step].action).await,
             Item::Begin(window) => {
@@ -168,6 +171,10 @@ impl Driver<'_> {
     /// Lets the world run until then; looks after the process meanwhile.
     async fn wait_until(&mut self, until: Instant) {
         loop {
+            if self.world.seams.livelock().is_some() {
+                self.world.crash().await;
+                return;
+            }
             let Some(process) = &mut self.world.process else {
                 self.restart(AWAY).await;
                 continue;
@@ -275,6 +282,9 @@ impl Driver<'_> {
             }
             looks += 1;
             self.wait_until(Instant::now() + LOOK).await;
+            if self.world.seams.livelock().is_some() {
+                return true;
+            }
             quiet = self.quiet().await;
             if quiet && begin.elapsed() >= REST_MIN {
                 return true;
@@ -354,7 +364,10 @@ impl Driver<'_> {
 
     async fn finish(mut self, settled: bool) -> Outcome {
         let mut totals = self.totals().await;
-        if self.checked {
+        if let Some(livelock) = self.world.seams.livelock() {
+            // What it left is nothing to judge.
+            self.violations.push(Violation::new(0, livelock));
+        } else if self.checked {
             if !settled {
                 let text = "the world did not come to rest within the bound";
                 self.violations.push(Violation::new(0, text));

@@ -152,6 +152,13 @@ impl Decision {
         class: FaultClass::Transient,
     };
 
+    /// The process dies: it makes calls without an end.
+    pub const LIVELOCK: Self = Self {
+        verdict: Verdict::CrashBefore,
+        name: "livelock",
+        class: FaultClass::Process,
+    };
+
     /// Something happens.
     #[must_use]
     pub const fn new(verdict: Verdict, name: &'static str, class: FaultClass) -> Self {

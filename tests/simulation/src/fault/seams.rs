@@ -49,6 +49,45 @@ struct Shared {
     calls: AtomicU64,
     probes: AtomicU64,
     calm: AtomicBool,
+    pace: Mutex<Pace>,
+}
+
+/// At most so many calls within [`PACE_TIME`]: whoever makes more goes round in circles.
+const PACE_CALLS: u64 = 50_000;
+/// Simulated time for which calls are counted together. Not the single moment: a circle may take a
+/// millisecond.
+const PACE_TIME: Duration = Duration::from_secs(60);
+
+/// How much was called lately.
+#[derive(Debug, Default)]
+struct Pace {
+    since: Duration,
+    calls: u64,
+    /// What was going round in circles.
+    livelock: Option<String>,
+}
+
+impl Pace {
+    /// Counts a call; `false` where there are too many.
+    fn count(&mut self, now: Duration, spot: Spot<'_>) -> bool {
+        if self.livelock.is_some() {
+            return false;
+        }
+        if now.saturating_sub(self.since) >= PACE_TIME {
+            self.since = now;
+            self.calls = 0;
+        }
+        self.calls += 1;
+        if self.calls > PACE_CALLS {
+            let (seconds, operation) = (now.as_secs(), spot.operation);
+            self.livelock = Some(format!(
+                "livelock: more than {PACE_CALLS} calls within {} simulated seconds, {seconds} s \
+                 after the beginning; the last one was {operation}",
+                PACE_TIME.as_secs()
+            ));
+        }
+        self.livelock.is_none()
+    }
 }
 
 /// The seams of one engine process; its decorators share them.
@@ -92,6 +131,7 @@ impl Seams {
                 calls: AtomicU64::new(0),
                 probes: AtomicU64::new(0),
                 calm: AtomicBool::new(false),
+                pace: Mutex::default(),
             }),
             switch: CrashSwitch::default(),
             freezer: Freezer::default(),
@@ -155,6 +195,14 @@ impl Seams {
     #[must_use]
     pub fn calls(&self) -> u64 {
         self.shared.calls.load(Ordering::Relaxed)
+    }
+
+    /// What went round in circles, where anything did: the run is to end.
+    #[must_use]
+    pub fn livelock(&self) -> Option<String> {
+        let pace = self.shared.pace.lock();
+        let pace = pace.unwrap_or_else(PoisonError::into_inner);
+        pace.livelock.clone()
     }
 
     /// From now on nothing happens to any call.
@@ -265,6 +313,14 @@ impl Seams {
     /// Numbers a call and asks the plan.
     fn decide(&self, spot: Spot<'_>) -> (u64, Decision) {
         let number = self.shared.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        let now = self.shared.history.elapsed();
+        let pace = self.shared.pace.lock();
+        if !pace
+            .unwrap_or_else(PoisonError::into_inner)
+            .count(now, spot)
+        {
+            return (number, Decision::LIVELOCK);
+        }
         if self.shared.calm.load(Ordering::Relaxed) {
             return (number, Decision::PASS);
         }
@@ -278,7 +334,7 @@ impl Seams {
             profile_index: spot.profile.and_then(|id| directory.profile_index(id)),
             writes: spot.writes,
             over_http: spot.over_http,
-            at: self.shared.history.elapsed(),
+            at: now,
         };
         let decision = self.shared.plan.decide(&call);
         if decision.verdict != Verdict::Pass {

@@ -74,23 +74,47 @@ fn taken_back(
         if *at > until {
             break;
         }
-        if let Some(before) = known {
-            let method = |facts: &MailboxFacts| match workload {
-                Workload::Incoming => facts.incoming,
-                Workload::Outgoing => facts.outgoing,
-                Workload::Items => false,
-            };
-            let changed = before.address != now.address
-                || before.profile != now.profile
-                || method(before) != method(now);
-            let off = switched_on(before, workload) && !switched_on(now, workload);
-            if changed || off {
-                last = Some(*at);
-            }
+        if known.is_some_and(|before| takes_back(before, now, workload)) {
+            last = Some(*at);
         }
         known = Some(now);
     }
     last
+}
+
+/// When somebody began last to take it back, where nobody knows yet what came of it: the process died
+/// meanwhile.
+fn perhaps_taken_back(
+    facts: &Facts,
+    mailbox: MailboxId,
+    workload: Workload,
+    until: Duration,
+) -> Option<Duration> {
+    let timeline = facts.mailboxes.get(&mailbox)?;
+    let mut begun = None;
+    let mut known: Option<&MailboxFacts> = None;
+    for (at, certain, now) in timeline.iter().take_while(|(at, _, _)| *at <= until) {
+        if *certain {
+            known = Some(now);
+            begun = None;
+        } else if known.is_some_and(|before| takes_back(before, now, workload)) {
+            begun = Some(*at);
+        }
+    }
+    begun
+}
+
+/// Whether a change takes back what a test has shown.
+fn takes_back(before: &MailboxFacts, now: &MailboxFacts, workload: Workload) -> bool {
+    let method = |facts: &MailboxFacts| match workload {
+        Workload::Incoming => facts.incoming,
+        Workload::Outgoing => facts.outgoing,
+        Workload::Items => false,
+    };
+    before.address != now.address
+        || before.profile != now.profile
+        || method(before) != method(now)
+        || switched_on(before, workload) && !switched_on(now, workload)
 }
 
 /// Whether a test that enables was asked for since the last time that its result was taken back.
@@ -163,7 +187,8 @@ fn well_tested(
     workload: Workload,
     until: Duration,
 ) -> Option<Duration> {
-    let taken_back = taken_back(facts, mailbox, workload, until);
+    let taken_back = taken_back(facts, mailbox, workload, until)
+        .max(perhaps_taken_back(facts, mailbox, workload, until));
     let accounts = facts.accounts_of(mailbox);
     let timeline = facts.mailboxes.get(&mailbox)?;
     let mut tests = facts.tests.get(&mailbox)?.iter();
@@ -194,7 +219,6 @@ fn well_tested(
             && taken_back.is_none_or(|back| *at > back)
             && undisturbed
             && open
-            && !tested_in_vain(facts, mailbox, *at, until)
             && knows_password(facts, mailbox, *at)
             // Nothing came after that only a person can mend.
             && !accounts
@@ -203,27 +227,6 @@ fn well_tested(
             && !password_changes(facts, mailbox).any(|changed| changed > *at && changed <= until)
     })?;
     Some(test.0)
-}
-
-/// Whether a test was asked for since that may have met a closed gate: it fails, and switches off.
-fn tested_in_vain(facts: &Facts, mailbox: MailboxId, since: Duration, until: Duration) -> bool {
-    let (Some(tests), Some(timeline)) = (facts.tests.get(&mailbox), facts.mailboxes.get(&mailbox))
-    else {
-        return false;
-    };
-    let closed = |from: Duration, end: Duration| {
-        Facts::in_force(timeline, from, end).any(|one| {
-            let profile = one.profile.and_then(|id| facts.profiles.get(&id));
-            let inactive = profile.is_some_and(|timeline| {
-                Facts::in_force(timeline, from, end).any(|profile| !profile.active)
-            });
-            !one.active || !one.approved || one.profile.is_none() || inactive
-        })
-    };
-    tests
-        .iter()
-        .filter(|(at, enables)| *enables && *at > since && *at <= until)
-        .any(|(at, _)| closed(*at, (*at + TEST_WITHIN).min(until)))
 }
 
 /// When the passwords were changed that may open a mailbox.

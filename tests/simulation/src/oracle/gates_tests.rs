@@ -186,35 +186,41 @@ fn who_does_not_know_the_password_need_not_be_well() {
 }
 
 #[test]
-fn a_test_behind_a_closed_gate_switches_off() {
-    let well = |world: &World| {
-        let facts = Facts::of(&world.view.history);
-        healthy_at_end(&world.view, &facts, world.desk, Workload::Incoming)
-    };
-    let tests = |world: &mut World, at| {
-        world.push(
-            at,
-            Event::TestRequested {
-                mailbox: world.desk,
-                job: None,
-                enables: true,
-            },
-        );
-    };
+fn a_test_behind_a_closed_gate_switches_off_nothing() {
     let mut world = World::good();
     let mut profile = world.profile_facts();
     profile.active = false;
     world.push(minutes(1000), Event::ProfileConfigured(profile));
     world.push(
+        minutes(1100),
+        Event::TestRequested {
+            mailbox: world.desk,
+            job: None,
+            enables: true,
+        },
+    );
+    world.push(
         minutes(1200),
         Event::ProfileConfigured(world.profile_facts()),
     );
-    assert!(well(&world), "nobody tested it");
-    let mut tested = World::good();
-    tested.view = world.view.clone();
-    tests(&mut tested, minutes(1100));
-    tested.view.history.sort_by_key(|entry| entry.at);
-    assert!(!well(&tested));
-    tests(&mut tested, minutes(1300));
-    assert!(well(&tested), "it was tested again");
+    let facts = Facts::of(&world.view.history);
+    let well = healthy_at_end(&world.view, &facts, world.desk, Workload::Incoming);
+    assert!(well);
+}
+
+#[test]
+fn a_change_that_a_crash_cut_short_may_have_switched_off() {
+    let must = |world: &World| {
+        let facts = Facts::of(&world.view.history);
+        must_be_enabled(&facts, world.desk, Workload::Incoming, minutes(1100))
+    };
+    let mut world = World::good();
+    assert!(must(&world));
+    let mut desk = world.desk_facts();
+    desk.incoming = false;
+    world.push(minutes(1000), Event::MailboxIntended(desk));
+    assert!(!must(&world));
+    let desk = world.desk_facts();
+    world.push(minutes(1001), Event::MailboxConfigured(desk));
+    assert!(must(&world), "it did not");
 }

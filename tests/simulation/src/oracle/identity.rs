@@ -13,7 +13,7 @@ pub fn check(view: &View, facts: &Facts) -> Vec<Violation> {
         .filter(|(_, records)| {
             records.len() > 1
                 && concerns_identity(facts, records)
-                && !unrecognisable(facts, records)
+                && !unrecognisable(view, facts, records)
         })
         .map(|(identity, records)| {
             let ids: Vec<_> = records.iter().map(|(_, id)| id.as_str()).collect();

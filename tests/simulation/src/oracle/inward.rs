@@ -135,7 +135,7 @@ fn nothing_read(facts: &Facts, life: &Life, mailbox: MailboxId, now: Duration) -
 
 /// Whether a server that could not give a message as it arrived gave its properties instead: the
 /// record is made from these.
-fn rebuilt(view: &View, facts: &Facts, marker: &str) -> bool {
+pub(super) fn rebuilt(view: &View, facts: &Facts, marker: &str) -> bool {
     let identity = facts.identity(marker);
     let mut copies = facts.lives.iter();
     copies.any(|life| {
@@ -202,7 +202,11 @@ fn fate(view: &View, facts: &Facts, life: &Life, row: &Row, violations: &mut Vec
             }
         }
         LedgerState::Gone { .. } => {
-            if life.until.is_none() && view.settled {
+            // A move whose answer was lost is none for the history; the folder itself tells.
+            let there = view.copies.iter().any(|copy| {
+                copy.folder == "Inbox" && copy.account == life.account && copy.remote == life.remote
+            });
+            if life.until.is_none() && view.settled && there {
                 wrong("it is still there");
             }
         }
@@ -380,6 +384,12 @@ mod tests {
             evidence: GoneEvidence::NotFoundOnFetch,
         };
         complains(&world, "still there");
+        world.copy_mut("i1").folder = UNDELIVERABLE.to_owned();
+        assert_eq!(
+            texts(&world),
+            Vec::<String>::new(),
+            "a move of which nobody heard"
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Violation;
 use super::facts::Facts;
+use super::inward::rebuilt;
 use super::view::View;
 use crate::history::Thread;
 
@@ -14,7 +15,7 @@ pub fn check(view: &View, facts: &Facts) -> Vec<Violation> {
     for (identity, records) in by_identity(view, facts) {
         if records.len() > 1
             && !concerns_identity(facts, &records)
-            && !unrecognisable(facts, &records)
+            && !unrecognisable(view, facts, &records)
         {
             let ids: Vec<_> = records.iter().map(|(_, id)| id.as_str()).collect();
             let text = format!("{identity} is on record {} times: {ids:?}", records.len());
@@ -74,8 +75,12 @@ pub(super) fn concerns_identity(facts: &Facts, records: &BTreeSet<(String, Strin
 
 /// Whether nothing makes copies of a message the same: where it has neither Message-ID nor Date, the
 /// length of the whole counts (ADR 0003), and with it the fields that another server or another
-/// client added.
-pub(super) fn unrecognisable(facts: &Facts, records: &BTreeSet<(String, String)>) -> bool {
+/// client added, and those that are left where the server could only give properties.
+pub(super) fn unrecognisable(
+    view: &View,
+    facts: &Facts,
+    records: &BTreeSet<(String, String)>,
+) -> bool {
     records.iter().all(|(marker, _)| {
         let bare = facts
             .letters
@@ -87,7 +92,7 @@ pub(super) fn unrecognisable(facts: &Facts, records: &BTreeSet<(String, String)>
             .filter(|(_, brought)| brought == marker)
             .filter_map(|(account, _)| account.rsplit('@').next())
             .collect();
-        bare && (servers.len() > 1 || facts.edited.contains(marker))
+        bare && (servers.len() > 1 || facts.edited.contains(marker) || rebuilt(view, facts, marker))
     })
 }
 
@@ -121,7 +126,7 @@ mod tests {
     use postroom_core::RecordId;
 
     use super::*;
-    use crate::history::Event;
+    use crate::history::{Event, FaultClass, FaultFacts};
     use crate::oracle::fixture::{DESK, World, minutes};
 
     fn texts(world: &World) -> Vec<String> {
@@ -190,6 +195,38 @@ mod tests {
         assert_eq!(twice(false, elsewhere).len(), 1);
         assert_eq!(twice(true, edited), Vec::<String>::new());
         assert_eq!(twice(true, elsewhere), Vec::<String>::new());
+    }
+
+    #[test]
+    fn copies_without_message_id_and_date_differ_where_a_server_gave_properties_only() {
+        let twice = |bare: bool, name: &str| {
+            let mut world = World::good();
+            for entry in &mut world.view.history {
+                if let Event::Arrived { letter, .. } = &mut entry.event
+                    && bare
+                {
+                    letter.message_id = None;
+                    letter.date = None;
+                }
+            }
+            let mut again = world.record_mut("m1").clone();
+            again.id = RecordId::from_random([77; 16]);
+            world.view.records.push(again);
+            let window = FaultFacts {
+                window: 1,
+                name: name.to_owned(),
+                class: FaultClass::Item,
+                accounts: vec![DESK.to_owned()],
+                hint: None,
+            };
+            world.push(minutes(290), Event::FaultBegan(window));
+            world.push(minutes(310), Event::FaultEnded { window: 1 });
+            world.view.history.sort_by_key(|entry| entry.at);
+            texts(&world).len()
+        };
+        assert_eq!(twice(true, "mime-failure"), 0);
+        assert_eq!(twice(false, "mime-failure"), 1);
+        assert_eq!(twice(true, "item-corrupt"), 1);
     }
 
     #[test]
