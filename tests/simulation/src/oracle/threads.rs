@@ -59,13 +59,11 @@ fn wrong(
     }
     // A Message-ID and a token name single emails, a token also those that repeat it; of a
     // conversation any may be the answer.
-    let repeats = |token: &str| {
-        let other = facts.letters.get(marker);
-        other.is_some_and(|other| names_token(&other.subject, token))
-    };
-    let by_token = holders
-        .iter()
-        .any(|(holder, token)| *holder == tie || repeats(token));
+    let other = facts.letters.get(marker);
+    let repeats = |token: &str| other.is_some_and(|other| names_token(&other.subject, token));
+    let by_token = view.tokens.iter().any(|(holder, token)| {
+        names_token(&letter.subject, token) && (*holder == tie || repeats(token))
+    });
     let certain = !holders.is_empty() && letter.index.is_none();
     (certain && !by_token && !facts.same_id(marker, parent))
         .then(|| format!("answers {parent} with the token of {holders:?}, and is tied to {marker}"))
