@@ -19,6 +19,10 @@ pub(crate) use postroom::core::{
     OrganizationId, OutboxId, PartyId, ProfileId, RawMessage, RecordId, Secret, ServerProfile,
     Timestamp, Workload,
 };
+pub(crate) use postroom::engine::declaration::{
+    Action, Change, Declaration, FieldChange, Finding, PasswordSource as DeclaredPassword,
+    PlanOptions, Secrets, nearest, plan,
+};
 pub(crate) use postroom::engine::{
     AfterDefaults, BulkOutcome, Counts, CredentialEntry, Explanation, ExplanationKind, MailboxEdit,
     NewMailbox, OutgoingDecision, ProfileDirection, StepReport,

@@ -7,11 +7,10 @@ use crate::api::{
     Admin, AdminError, BulkOutcome, Clock, Code, Deployment, DeploymentKind, EmailAddress, Engine,
     ErrorKind, KeySource, Mailbox, MailboxFilter, MailboxId, Organization, OrganizationId, Page,
     Principal, ProfileId, Randomness, ServerProfile, SqliteCrm, SqliteStorage, StorageOptions,
-    SystemClock, SystemRandomness, Timestamp, create_key_file, default_providers,
+    SystemClock, SystemRandomness, Timestamp, create_key_file, default_providers, nearest,
 };
 use crate::args::Global;
 use crate::failure::{Exit, Failure, Result};
-use crate::names::nearest;
 use crate::output::Output;
 
 /// The environment variable that holds the text of a key file.

@@ -84,6 +84,10 @@ pub(crate) enum Command {
     /// Show or change the organization's settings.
     #[command(subcommand)]
     Organization(command::organization::Organization),
+    /// Write the whole organization as one file, without passwords.
+    Export(command::export::Export),
+    /// Set the organization up as a file says: shows what would change, asks, does it.
+    Apply(command::apply::Apply),
     /// Server profiles: how to reach a mail system.
     #[command(subcommand)]
     Profile(command::profile::Profile),
@@ -124,4 +128,8 @@ pub(crate) enum Command {
     Simulate(command::simulate::Simulate),
     /// The whole story in a few seconds, on a simulated Exchange server and a throw-away store.
     Demo(crate::demo::Demo),
+    /// Print the completions of a shell.
+    Completions(command::shell::Completions),
+    /// Print the manual page, or write the pages of all commands to a folder.
+    Man(command::shell::Man),
 }

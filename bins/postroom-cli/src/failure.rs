@@ -136,9 +136,31 @@ impl Failure {
         self.code
     }
 
+    /// What it is, without its code.
+    pub(crate) fn text(&self) -> &str {
+        &self.message
+    }
+
     /// What it is, in a line.
     pub(crate) fn line(&self) -> String {
         format!("{} [{}]", self.message, self.code)
+    }
+
+    /// The same with the facts that say why.
+    pub(crate) fn full_line(&self) -> String {
+        let facts: Vec<String> = self
+            .facts
+            .iter()
+            .filter(|(name, _)| {
+                name.as_str() != "operation" && (self.facts.len() < 3 || name.as_str() != "detail")
+            })
+            .map(|(name, value)| format!("{}: {value}", name.replace('_', " ")))
+            .collect();
+        if facts.is_empty() {
+            self.line()
+        } else {
+            format!("{} ({})", self.line(), facts.join(", "))
+        }
     }
 
     /// Shows it: on standard error for people, as the one document on standard output for programs.

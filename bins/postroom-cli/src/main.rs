@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`args`] | the tree of commands |
 //! | [`command`] | one file per noun |
+//! | [`declared`] | declarations as TOML files |
 //! | [`demo`] | the story that `postroom demo` tells |
 //! | [`output`], [`failure`], [`view`] | how results and failures are shown |
 //! | [`app`] | the open store and the engine on it |
@@ -15,11 +16,12 @@ mod api;
 mod app;
 mod args;
 mod command;
+mod confirm;
+mod declared;
 mod demo;
 mod failure;
 mod interrupt;
 mod logging;
-mod names;
 mod output;
 mod secret;
 mod view;
@@ -61,6 +63,8 @@ async fn run(output: &Output, global: &args::Global, command: Command) -> Result
         Command::Init(init) => init.run(output, global),
         Command::Simulate(simulate) => simulate.run(output).await,
         Command::Demo(demo) => demo.run(output).await,
+        Command::Completions(completions) => completions.run(output),
+        Command::Man(man) => man.run(output),
         command => {
             let app = App::open(output, global)?;
             match command {
@@ -72,6 +76,8 @@ async fn run(output: &Output, global: &args::Global, command: Command) -> Result
                 Command::Mailbox(command) => command.run(&app).await,
                 Command::Approve(approval) => approval.approve(&app).await,
                 Command::Reject(approval) => approval.reject(&app).await,
+                Command::Export(export) => export.run(&app).await,
+                Command::Apply(apply) => apply.run(&app).await,
                 Command::Test(test) => test.run(&app).await,
                 Command::Sync(sync) => sync.run(&app).await,
                 Command::Run(run) => run.run(&app).await,
@@ -79,7 +85,11 @@ async fn run(output: &Output, global: &args::Global, command: Command) -> Result
                 Command::Alert(command) => command.run(&app).await,
                 Command::Explain(explain) => explain.run(&app).await,
                 Command::Status(status) => status.run(&app).await,
-                Command::Init(_) | Command::Simulate(_) | Command::Demo(_) => Ok(()),
+                Command::Init(_)
+                | Command::Simulate(_)
+                | Command::Demo(_)
+                | Command::Completions(_)
+                | Command::Man(_) => Ok(()),
             }
         }
     }

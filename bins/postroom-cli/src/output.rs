@@ -93,6 +93,21 @@ impl Output {
         }
     }
 
+    /// How far long work has come, in a line that is written over, where somebody watches.
+    pub(crate) fn counter(&self, done: usize, all: usize, what: &str) {
+        if self.format != Format::Human || self.quiet || all < 2 || !io::stderr().is_terminal() {
+            return;
+        }
+        let mut error = io::stderr().lock();
+        let _ = if done == all {
+            write!(error, "\r\u{1b}[K")
+        } else {
+            let what = short(&printable(what), 60);
+            write!(error, "\r\u{1b}[K[{}/{all}] {what}", done + 1)
+        };
+        let _ = error.flush();
+    }
+
     /// A failure for people.
     pub(crate) fn complain(&self, text: &str) {
         let _ = write!(io::stderr(), "{text}");
@@ -123,6 +138,17 @@ impl Output {
     ) {
         if self.format == Format::Human {
             self.write(&table(header, rows));
+        }
+    }
+
+    /// The same, where there are rows.
+    pub(crate) fn table_unless_empty<const N: usize>(
+        &self,
+        header: [&str; N],
+        rows: Vec<[String; N]>,
+    ) {
+        if !rows.is_empty() {
+            self.table(header, rows);
         }
     }
 

@@ -49,7 +49,8 @@ impl PasswordSource {
     }
 }
 
-fn read(path: &Path) -> Result<Secret> {
+/// The first line of a file; `-` is standard input.
+pub(crate) fn read(path: &Path) -> Result<Secret> {
     let failed = |error| Failure::file("read the password from", path, &error);
     let mut text = String::new();
     if path == Path::new("-") {
@@ -68,6 +69,19 @@ fn read(path: &Path) -> Result<Secret> {
         return Err(Failure::usage(format!("no password in {}", path.display())));
     }
     Ok(Secret::new(line))
+}
+
+/// The value of an environment variable.
+pub(crate) fn from_environment(name: &str) -> Result<Secret> {
+    match std::env::var(name) {
+        Ok(text) if !text.is_empty() => Ok(Secret::new(text)),
+        Ok(_) | Err(std::env::VarError::NotPresent) => {
+            Err(Failure::usage(format!("{name} is not set")))
+        }
+        Err(std::env::VarError::NotUnicode(_)) => {
+            Err(Failure::usage(format!("{name} is not valid UTF-8")))
+        }
+    }
 }
 
 fn ask(prompt: &str) -> Result<Secret> {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`Engine`] | runs everything that is due until told to stop; [`Engine::step`] does it once |
 //! | [`Admin`] | everything that an administrator can do, with or without a running engine |
+//! | [`declaration`] | an organization as one declaration: export, the difference, apply |
 //! | [`MailboxEdit`] | a change of one mailbox or many |
 //! | [`EngineError`] | what failed, its code in the catalogue, and what to do about it |
 //!
@@ -23,6 +24,7 @@ mod error;
 mod plan;
 mod run;
 
+pub use admin::declaration;
 pub use admin::{
     Admin, AfterDefaults, BulkOutcome, Counts, CredentialEntry, Explanation, ExplanationKind,
     MailboxOverview, NewMailbox, OutgoingDecision, Overview, ProfileDirection, WorkloadOverview,

@@ -10,11 +10,13 @@
 //! What it deliberately does not do: read a clock. Time is an argument wherever it matters.
 
 pub mod crm;
+mod directory;
 pub mod error;
 pub mod store;
 pub mod types;
 
 pub use crm::*;
+pub use directory::Directory;
 pub use error::{ErrorKind, Result, StoreError};
 pub use store::{EngineClaim, Store};
 pub use types::*;

@@ -8,10 +8,9 @@ use std::collections::BTreeMap;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use crate::api::{Deployment, DeploymentKind, OrganizationSettings};
+use crate::api::{Deployment, DeploymentKind, OrganizationSettings, nearest};
 use crate::app::App;
 use crate::failure::{Failure, Result};
-use crate::names::nearest;
 
 /// The organization's settings.
 #[derive(Debug, Subcommand)]

@@ -9,6 +9,7 @@
 mod bad_input;
 mod bad_mail;
 mod canary;
+mod declaration;
 mod demo;
 mod getting_started;
 mod limits;

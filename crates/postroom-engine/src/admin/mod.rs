@@ -5,6 +5,7 @@
 
 mod approval;
 mod configuration;
+pub mod declaration;
 mod explain;
 mod jobs;
 mod mailboxes;

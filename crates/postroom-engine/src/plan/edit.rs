@@ -54,6 +54,38 @@ impl MailboxEdit {
         }
     }
 
+    /// What leads from one mailbox to another, as far as an edit can.
+    #[must_use]
+    pub fn between(from: &Mailbox, to: &Mailbox) -> Self {
+        fn changed<T: PartialEq + Clone>(from: &T, to: &T) -> Option<T> {
+            (from != to).then(|| to.clone())
+        }
+        let method = |workload| {
+            changed(
+                &from.workload(workload).method,
+                &to.workload(workload).method,
+            )
+        };
+        let spelling = |mailbox: &Mailbox| mailbox.address.as_ref().map(ToString::to_string);
+        Self {
+            name: changed(&from.name, &to.name),
+            // Another spelling of the same address is a change, too, if not one that matters.
+            address: (spelling(from) != spelling(to)).then(|| to.address.clone()),
+            profile: changed(&from.profile, &to.profile),
+            incoming: method(Workload::Incoming),
+            outgoing: method(Workload::Outgoing),
+            items: method(Workload::Items),
+            filter: changed(&from.filter, &to.filter),
+            process_email_from: changed(&from.process_email_from, &to.process_email_from),
+            user_name: changed(&from.user_name, &to.user_name),
+            allow_credentials: changed(&from.allow_credentials, &to.allow_credentials),
+            delete_after_processing: changed(
+                &from.delete_after_processing,
+                &to.delete_after_processing,
+            ),
+        }
+    }
+
     /// What "Apply defaults" sets for a mailbox: items for users only, outgoing not for forward
     /// mailboxes.
     #[must_use]

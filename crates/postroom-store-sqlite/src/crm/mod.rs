@@ -1,6 +1,7 @@
 //! The embedded records: parties, emails, queue items, and records that email can regard.
 
 mod body;
+mod directory;
 mod emails;
 mod outgoing;
 mod parties;

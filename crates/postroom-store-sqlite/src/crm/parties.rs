@@ -89,6 +89,24 @@ pub(super) fn add_address(write: &Write<'_>, id: PartyId, address: &EmailAddress
     Ok(())
 }
 
+/// These are all of the party's addresses from now on.
+pub(super) fn set_addresses(
+    write: &Write<'_>,
+    id: PartyId,
+    addresses: &[EmailAddress],
+) -> Outcome<()> {
+    change(
+        write,
+        "DELETE FROM crm_addresses
+         WHERE party_no = (SELECT no FROM crm_parties WHERE id = ?1)",
+        params![id.bytes()],
+    )?;
+    for address in addresses {
+        add_address(write, id, address)?;
+    }
+    Ok(())
+}
+
 fn with_addresses(connection: &Connection, rows: Vec<(i64, Party)>) -> Outcome<Vec<PartyView>> {
     rows.into_iter()
         .map(|(no, party)| {

@@ -1,10 +1,14 @@
 //! "Did you mean": the name among those that exist that is nearest to what was typed.
 
 /// The nearest of the names, if it is near enough to be meant.
-pub(crate) fn nearest<'a>(
-    typed: &str,
-    names: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+///
+/// ```
+/// use postroom_engine::declaration::nearest;
+/// assert_eq!(nearest("Lodnon", ["Lisbon", "London"]), Some("London"));
+/// assert_eq!(nearest("Tokyo", ["Lisbon", "London"]), None);
+/// ```
+#[must_use]
+pub fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = typed.to_lowercase();
     let allowed = (typed.chars().count() / 3).clamp(1, 4);
     names
@@ -15,21 +19,32 @@ pub(crate) fn nearest<'a>(
         .map(|(_, name)| name)
 }
 
-/// Levenshtein's distance, by characters.
+/// How many characters have to be typed otherwise: left out, added, replaced, or two of them swapped.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
+    // The rows of the table for the prefixes of `a`: before the last one, and the last one.
+    let mut older: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();
+    let mut previous = None;
     for (i, x) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        let mut next = vec![left];
-        for (y, above) in b.iter().zip(row.iter().skip(1)) {
+        let mut next = vec![i + 1];
+        for (j, y) in b.iter().enumerate() {
+            let at = |row: &[usize], j: usize| row.get(j).copied().unwrap_or(usize::MAX - 1);
             let cost = usize::from(x != *y);
-            left = (diagonal + cost).min(left + 1).min(above + 1);
-            diagonal = *above;
-            next.push(left);
+            let mut least = (at(&row, j) + cost)
+                .min(at(&next, j) + 1)
+                .min(at(&row, j + 1) + 1);
+            let before = j.checked_sub(1);
+            if let Some(before) = before
+                && previous == Some(*y)
+                && b.get(before) == Some(&x)
+            {
+                least = least.min(at(&older, before) + 1);
+            }
+            next.push(least);
         }
-        row = next;
+        older = std::mem::replace(&mut row, next);
+        previous = Some(x);
     }
     row.last().copied().unwrap_or_default()
 }
@@ -46,6 +61,8 @@ mod tests {
             ("", "ab", 2),
             ("kitten", "sitting", 3),
             ("ada", "ada", 0),
+            ("nmae", "name", 1),
+            ("Lodnon", "London", 1),
         ] {
             assert_eq!(distance(a, b), expected, "{a} {b}");
         }
