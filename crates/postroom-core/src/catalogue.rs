@@ -185,6 +185,10 @@ catalogue! {
         "The server denies access.",
         "The account lacks a right on the mailbox or folder.",
         "Grant the account access to the mailbox.";
+    MailboxInUse = "mailbox-in-use", Warning, Transient, Mailbox, MailboxOwner,
+        "Another program has the mailbox open and keeps everybody else out.",
+        "A mail client reads it by POP3, or an earlier session was cut off and its lock is not released yet.",
+        "Nothing, unless it persists: then let no other program read the mailbox by POP3.";
     NotAMailServer = "not-a-mail-server", Error, Permanent, Profile, ProfileOwner,
         "The answer does not come from the expected service.",
         "The location points to a web page, a sign-in gateway or another program.",

@@ -24,6 +24,8 @@ pub struct Capabilities {
     pub mail_move_tells_id: bool,
     /// Deleted messages are listed as deleted; else they are merely missing.
     pub mail_reports_deletions: bool,
+    /// Reading keeps others out of the mailbox until it is [released](crate::MailSource::release).
+    pub mail_exclusive: bool,
     /// Most messages of one `headers` or `fetch` call.
     pub mail_batch_max: usize,
     /// Most changes of one page.
@@ -53,6 +55,7 @@ impl Default for Capabilities {
             mail_move: false,
             mail_move_tells_id: false,
             mail_reports_deletions: false,
+            mail_exclusive: false,
             mail_batch_max: 1,
             mail_page_max: 100,
             submit: false,

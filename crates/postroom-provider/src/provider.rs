@@ -182,6 +182,17 @@ pub trait MailSource: Send + Sync {
         ids: &[RemoteId],
         mode: DeleteMode,
     ) -> Result<Vec<Result<()>>>;
+
+    /// Nothing will be asked for a while: gives up what keeps others out of the mailbox, such as a session
+    /// of POP3. The next call begins anew by itself. Means something with
+    /// [`Capabilities::mail_exclusive`] only.
+    ///
+    /// # Errors
+    /// Where the server does not agree; it is given up all the same.
+    async fn release(&self, ctx: &OpContext) -> Result<()> {
+        let _ = ctx;
+        Ok(())
+    }
 }
 
 /// Sending mail, recoverably.

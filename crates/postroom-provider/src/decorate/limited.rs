@@ -167,6 +167,11 @@ impl MailSource for Limited {
         let _permit = self.permit(ctx, "mail.delete").await?;
         source.delete(ctx, folder, ids, mode).await
     }
+
+    async fn release(&self, ctx: &OpContext) -> Result<()> {
+        // Giving up takes no place of its own.
+        self.source("mail.release")?.release(ctx).await
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]

@@ -180,6 +180,11 @@ impl MailSource for Traced {
         self.traced("mail.delete", source.delete(ctx, folder, ids, mode))
             .await
     }
+
+    async fn release(&self, ctx: &OpContext) -> Result<()> {
+        let source = self.source("mail.release")?;
+        self.traced("mail.release", source.release(ctx)).await
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]

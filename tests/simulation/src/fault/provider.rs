@@ -301,6 +301,7 @@ provider! { MailSource, source:
     "mail.move_to" move_to(folder: &FolderId, messages: &[RemoteId], target: &FolderId)
         -> Vec<Result<Option<RemoteId>>> [ids(messages)];
     "mail.delete" delete(folder: &FolderId, messages: &[RemoteId], mode: DeleteMode) -> Vec<Result<()>> [ids(messages)];
+    "mail.release" release() -> () [Vec::new()];
 }
 
 provider! { MailSubmitter, sender:

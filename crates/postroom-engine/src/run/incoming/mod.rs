@@ -18,8 +18,8 @@ use std::sync::Mutex;
 
 use postroom_core::ledger::{FolderId, LedgerEntry};
 use postroom_core::{Code, Timestamp};
-use postroom_provider::{ErrorKind, MailSource, WellKnownFolder};
-use tracing::info;
+use postroom_provider::{Capabilities, ErrorKind, MailSource, WellKnownFolder};
+use tracing::{info, warn};
 
 use crate::plan::failure::{CycleFailure, CycleStop};
 use crate::run::cycle::{Cycle, CycleEnd};
@@ -42,6 +42,22 @@ pub(crate) async fn run(cycle: &mut Cycle<'_>) -> Result<CycleEnd, CycleStop> {
         return Err(failure.into());
     };
     let capabilities = provider.capabilities();
+    let end = read(cycle, source, &capabilities).await;
+    if capabilities.mail_exclusive
+        && let Err(error) = source.release(&cycle.op()).await
+    {
+        // Everything that was read is recorded, and the next cycle begins anew.
+        warn!(code = %error.code(), %error, "the mailbox could not be released");
+    }
+    end
+}
+
+async fn read(
+    cycle: &mut Cycle<'_>,
+    source: &dyn MailSource,
+    capabilities: &Capabilities,
+) -> Result<CycleEnd, CycleStop> {
+    let environment = cycle.environment;
     let (folder, remembered) = match environment.providers.inbox(cycle.mailbox().id) {
         Some(inbox) => (inbox, true),
         None => (look_up_inbox(cycle, source).await?, false),
