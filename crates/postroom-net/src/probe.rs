@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::error::{NetError, NetFailure};
 use crate::http::{HttpRequest, HttpTransport, Method};
+use crate::line::ServerAddress;
 use crate::reqwest_transport::check_scheme;
 
 /// Longest that one step may take.
@@ -31,10 +32,19 @@ pub async fn probe(
         fail(report, "resolve", &error);
         return false;
     }
-    let Some(addresses) = resolve(ctx, url, report).await else {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port_or_known_default().unwrap_or(443);
+    let server = ServerAddress::new(host.trim_matches(['[', ']']), port);
+    reach(ctx, &server, report).await && speak(ctx, transport, url, report).await
+}
+
+/// Tries to reach a server: `resolve`, `connect`; stops at the first step that fails and answers whether
+/// both passed.
+pub async fn reach(ctx: &OpContext, server: &ServerAddress, report: &mut ProbeReport) -> bool {
+    let Some(addresses) = resolve(ctx, server, report).await else {
         return false;
     };
-    connect(ctx, &addresses, report).await && speak(ctx, transport, url, report).await
+    connect(ctx, &addresses, report).await
 }
 
 /// Writes the steps that were not reached.
@@ -66,19 +76,14 @@ fn bounded(text: &str) -> String {
 
 async fn resolve(
     ctx: &OpContext,
-    url: &Url,
+    server: &ServerAddress,
     report: &mut ProbeReport,
 ) -> Option<Vec<std::net::SocketAddr>> {
-    let host = url
-        .host_str()
-        .unwrap_or_default()
-        .trim_matches(['[', ']'])
-        .to_owned();
-    let port = url.port_or_known_default().unwrap_or(443);
+    let (host, port) = (server.host.as_str(), server.port);
     let looked_up: Result<_> = ctx
         .within(STEP_TIME_MAX)
         .bounded("probe.resolve", async {
-            Ok(tokio::net::lookup_host((host.as_str(), port)).await)
+            Ok(tokio::net::lookup_host((host, port)).await)
         })
         .await;
     let found = match looked_up {

@@ -1,6 +1,6 @@
 //! Email between a business application and its people's mail systems, kept in step from the server side.
 //!
-//! This crate is the paved path: it wires the engine, the Exchange adapter and the embedded store,
+//! This crate is the paved path: it wires the engine, the adapters and the embedded store,
 //! and re-exports what an embedding program needs.
 //!
 //! ```
@@ -32,7 +32,7 @@
 //! | [`store`] | the storage traits; implement [`store::Crm`] for a database of your own |
 //! | [`provider`] | the provider traits; implement them for another mail system |
 //! | [`mime`] | messages and emails |
-//! | `ews`, `sqlite` | the adapter and the embedded store, by the features of these names |
+//! | `ews`, `pop3`, `sqlite` | the adapters and the embedded store, by the features of these names |
 //!
 //! What it deliberately does not do: decide anything itself.
 
@@ -45,6 +45,8 @@ pub use postroom_store as store;
 
 #[cfg(feature = "ews")]
 pub use postroom_ews as ews;
+#[cfg(feature = "pop3")]
+pub use postroom_pop3 as pop3;
 #[cfg(feature = "sqlite")]
 pub use postroom_store_sqlite as sqlite;
 
@@ -66,5 +68,9 @@ pub fn default_providers() -> provider::ProviderRegistry {
     let registry = registry
         .with(std::sync::Arc::new(ews::EwsFactory::exchange_server()))
         .with(std::sync::Arc::new(ews::EwsFactory::exchange_online()));
+    #[cfg(feature = "pop3")]
+    let registry = registry.with(std::sync::Arc::new(pop3::Pop3Factory::new(
+        net::line::TlsClients::new(),
+    )));
     registry
 }

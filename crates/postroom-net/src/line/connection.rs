@@ -52,6 +52,7 @@ pub struct Connection {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
+    bare_lf: bool,
 }
 
 impl fmt::Debug for Connection {
@@ -72,6 +73,7 @@ impl Connection {
             buffer: Vec::new(),
             start: 0,
             end: 0,
+            bare_lf: false,
         }
     }
 
@@ -196,11 +198,14 @@ impl Connection {
             if let Some(found) = memchr::memchr(b'\n', rest) {
                 let length = searched + found;
                 let line = held.get(..length).unwrap_or_default();
-                let line = line.strip_suffix(b"\r").unwrap_or(line);
+                let stripped = line.strip_suffix(b"\r");
+                let bare_lf = stripped.is_none();
+                let line = stripped.unwrap_or(line);
                 if line.len() > max {
                     return Err(NetError::new(NetFailure::LineTooLong, true));
                 }
                 let line = Bytes::copy_from_slice(line);
+                self.bare_lf = bare_lf;
                 self.consume(length + 1);
                 return Ok(Some(line));
             }
@@ -216,6 +221,12 @@ impl Connection {
                     .with_detail("the connection ended within a line"));
             }
         }
+    }
+
+    /// Whether the line that was read last ended in an LF without a CR.
+    #[must_use]
+    pub const fn ended_in_bare_lf(&self) -> bool {
+        self.bare_lf
     }
 
     /// Writes all of it and sends it on its way.

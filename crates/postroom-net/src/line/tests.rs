@@ -102,10 +102,18 @@ async fn lines_end_with_crlf_or_lf_and_hold_anything_else() {
         .await
         .unwrap();
     drop(theirs);
-    let expected: [&[u8]; 4] = [b"one", b"two", b"", b"thr\0ee\r"];
-    for line in expected {
+    let expected: [(&[u8], bool); 4] = [
+        (b"one", false),
+        (b"two", true),
+        (b"", false),
+        (b"thr\0ee\r", false),
+    ];
+    for (line, bare_lf) in expected {
         let read = connection.read_line(&ctx, 100).await.unwrap().unwrap();
-        assert_eq!(read, line);
+        assert_eq!(
+            (read.as_ref(), connection.ended_in_bare_lf()),
+            (line, bare_lf)
+        );
     }
     let error = connection.read_line(&ctx, 100).await.unwrap_err();
     assert_eq!(error.failure(), NetFailure::Lost);

@@ -41,7 +41,7 @@ mod schema;
 mod server;
 mod shape;
 mod soap;
-mod tls;
+pub(crate) mod tls;
 mod value;
 mod version;
 mod xml;

@@ -12,13 +12,13 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use super::listen::ListenError;
 
 /// A server configuration and, as PEM, the authority that clients must trust.
-pub(super) struct Identity {
-    pub(super) config: Arc<ServerConfig>,
-    pub(super) authority: String,
+pub(crate) struct Identity {
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) authority: String,
 }
 
 /// Makes an authority, and a certificate by it for these names.
-pub(super) fn identity(names: &[String]) -> Result<Identity, ListenError> {
+pub(crate) fn identity(names: &[String]) -> Result<Identity, ListenError> {
     let failed = |error: rcgen::Error| ListenError::Certificate(error.to_string());
     let mut authority = CertificateParams::new(Vec::new()).map_err(failed)?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
