@@ -1,10 +1,11 @@
 //! How results are shown: for people as text and tables, for programs as one JSON document.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ValueEnum;
-use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -137,7 +138,7 @@ impl Output {
         rows: impl IntoIterator<Item = [String; N]>,
     ) {
         if self.format == Format::Human {
-            self.write(&table(header, rows));
+            self.write(&table(header, rows, terminal_width()));
         }
     }
 
@@ -189,6 +190,14 @@ impl Output {
     }
 }
 
+/// How wide the terminal is; `None` where the output goes elsewhere.
+fn terminal_width() -> Option<u16> {
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    Table::new().width()
+}
+
 fn paint(on: bool, colour: &str, text: &str) -> String {
     if on {
         format!("\u{1b}[{colour}m{text}\u{1b}[0m")
@@ -197,7 +206,36 @@ fn paint(on: bool, colour: &str, text: &str) -> String {
     }
 }
 
-fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+/// The longest word for which a column is widened; longer ones are broken.
+const WORD_MAX: usize = 36;
+
+fn table<const N: usize>(
+    header: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+    width: Option<u16>,
+) -> String {
+    let rows: Vec<[String; N]> = rows
+        .into_iter()
+        .map(|row| row.map(|cell| printable(&cell)))
+        .collect();
+    if rows.is_empty() {
+        return "(none)".to_owned();
+    }
+    let mut needed = header.map(longest_word);
+    for row in &rows {
+        for (needed, cell) in needed.iter_mut().zip(row) {
+            *needed = (*needed).max(longest_word(cell).min(WORD_MAX));
+        }
+    }
+    // A space on each side of a column, and one between two.
+    let all: usize = needed.iter().map(|needed| needed + 3).sum::<usize>() - 1;
+    let lists = header.get(1).is_none_or(|name| !name.is_empty());
+    if let Some(width) = width
+        && all > usize::from(width)
+        && lists
+    {
+        return cards(header, &rows, usize::from(width));
+    }
     let mut table = Table::new();
     table
         .load_style(
@@ -206,11 +244,73 @@ fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [Stri
         )
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header);
+    if let Some(width) = width {
+        table.set_width(width);
+    }
     for row in rows {
-        table.add_row(row.map(|cell| printable(&cell)));
+        table.add_row(row);
+    }
+    if lists {
+        let least = |needed: usize| {
+            let cells = u16::try_from(needed + 2).unwrap_or(u16::MAX);
+            ColumnConstraint::LowerBoundary(Width::Fixed(cells))
+        };
+        table.set_constraints(needed.map(least));
     }
     // Away from a terminal nothing is wrapped: whoever reads it there has other tools.
     table.trim_fmt()
+}
+
+fn longest_word(text: &str) -> usize {
+    text.split_whitespace()
+        .map(|word| word.chars().count())
+        .max()
+        .unwrap_or_default()
+}
+
+/// Rows one below the other, for terminals too narrow for columns.
+fn cards<const N: usize>(header: [&str; N], rows: &[[String; N]], width: usize) -> String {
+    let names = header
+        .iter()
+        .map(|name| name.chars().count())
+        .max()
+        .unwrap_or_default();
+    let mut text = String::new();
+    for row in rows {
+        for (name, cell) in header.iter().zip(row).filter(|(_, cell)| !cell.is_empty()) {
+            let mut label = *name;
+            for line in wrapped(cell, width.saturating_sub(names + 2).max(10)) {
+                // Writing to a string cannot fail.
+                let _ = writeln!(text, "{label:<names$}  {line}");
+                label = "";
+            }
+        }
+        text.push('\n');
+    }
+    text.trim_end().to_owned()
+}
+
+/// The text in lines of so many characters, broken between words where that is possible.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        let gap = usize::from(!line.is_empty());
+        if !line.is_empty() && line.chars().count() + gap + word.chars().count() > width {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        for c in word.chars() {
+            if line.chars().count() == width {
+                lines.push(std::mem::take(&mut line));
+            }
+            line.push(c);
+        }
+    }
+    lines.push(line);
+    lines
 }
 
 /// Text that came from outside, made safe for a terminal: control characters would move its cursor.
@@ -244,6 +344,48 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(printable("a\u{1b}[2Jb\nc"), "a\u{b7}[2Jb\nc");
+    }
+
+    fn list(width: Option<u16>) -> String {
+        let rows = [
+            [
+                "ada.lovelace@example.org",
+                "pending approval",
+                "not tested, not enabled",
+            ],
+            ["ben@example.org", "approved", "tested, enabled"],
+        ];
+        let rows = rows.map(|row| row.map(str::to_owned));
+        table(["Address", "Approval", "Incoming"], rows, width)
+    }
+
+    #[test]
+    fn a_table_fits_the_terminal_and_breaks_no_word() {
+        for width in [10, 30, 47, 48, 60, 80, 200] {
+            let text = list(Some(width));
+            assert!(
+                text.lines()
+                    .all(|line| line.chars().count() <= usize::from(width).max(22)),
+                "{width}:\n{text}"
+            );
+            if width >= 40 {
+                assert!(
+                    text.contains("ada.lovelace@example.org"),
+                    "{width}:\n{text}"
+                );
+            }
+        }
+        assert_eq!(
+            list(Some(40)),
+            "Address   ada.lovelace@example.org\nApproval  pending approval\nIncoming  not tested, not enabled\n\n\
+             Address   ben@example.org\nApproval  approved\nIncoming  tested, enabled"
+        );
+        assert_eq!(
+            list(None).lines().count(),
+            4,
+            "nothing is wrapped elsewhere"
+        );
+        assert_eq!(table(["A", "B"], [], None), "(none)");
     }
 
     #[test]

@@ -8,6 +8,12 @@ use uuid::Uuid;
 
 use crate::time::Timestamp;
 
+/// The text is no id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an id; ids look like 0193b8a0-5d3e-7c41-9f4e-2b7d1c0a6e55, and lists show them")]
+#[non_exhaustive]
+pub struct ParseIdError;
+
 macro_rules! id {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
@@ -60,10 +66,10 @@ macro_rules! id {
         }
 
         impl FromStr for $name {
-            type Err = uuid::Error;
+            type Err = ParseIdError;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                Uuid::parse_str(text).map(Self)
+                Uuid::parse_str(text).map(Self).map_err(|_unreadable| ParseIdError)
             }
         }
     )*};

@@ -15,4 +15,5 @@ mod guide;
 mod guides;
 mod limits;
 mod shapes;
+mod shell;
 mod support;

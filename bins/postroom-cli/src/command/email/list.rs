@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::api::{
     AdminError, EmailAddress, LedgerEntry, LedgerFilter, LedgerState, OutboxEntry, OutboxFilter,
-    OutboxState, Page,
+    OutboxState, Page, nearest,
 };
 use crate::app::App;
 use crate::failure::{Failure, Result};
@@ -42,8 +42,11 @@ fn state_named(text: Option<&str>, known: &[&'static str]) -> Result<Option<&'st
         .find(|name| **name == wanted)
         .map(|name| Some(*name))
         .ok_or_else(|| {
-            Failure::usage(format!("there is no state {text}"))
-                .hint(format!("The states are {}.", known.join(", ")))
+            let meant = nearest(&wanted, known.iter().copied());
+            Failure::usage(format!("there is no state {text}")).hint(match meant {
+                Some(name) => format!("Did you mean {name}?"),
+                None => format!("The states are {}.", known.join(", ")),
+            })
         })
 }
 
