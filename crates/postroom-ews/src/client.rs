@@ -1,5 +1,6 @@
 //! One request and its answer: envelope, headers, version negotiation, failures.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,6 +12,7 @@ use roxmltree::Node;
 
 use crate::clean::{CleanError, Cleaner, ContentError, Limits, SpoolSink};
 use crate::config::EwsConfig;
+use crate::echo::{self, Ear, Heard};
 use crate::error::{About, Effect, back_off, effect, may_be_one_items_fault, refused};
 use crate::http_status::{self, Head, Verdict};
 use crate::soap::{self, NoAnswer, Refusal};
@@ -116,6 +118,33 @@ impl EwsClient {
         build: Build<'_>,
         read: Read<'_, T>,
     ) -> Result<T, CallError> {
+        match self.begin(ctx, operation, build, read, None).await? {
+            Answer::New(answer) => Ok(answer),
+            // Nobody listened.
+            Answer::Again => Err(CallError::new(misunderstood(operation), Effect::Unclear)),
+        }
+    }
+
+    /// The same for what is asked again and again: an answer that was heard before is not read again.
+    pub(crate) async fn call_listening<T: Send>(
+        &self,
+        ctx: &OpContext,
+        operation: &'static str,
+        build: Build<'_>,
+        read: Read<'_, T>,
+        ear: &mut Ear<'_>,
+    ) -> Result<Answer<T>, CallError> {
+        self.begin(ctx, operation, build, read, Some(ear)).await
+    }
+
+    async fn begin<T: Send>(
+        &self,
+        ctx: &OpContext,
+        operation: &'static str,
+        build: Build<'_>,
+        read: Read<'_, T>,
+        ear: Option<&mut Ear<'_>>,
+    ) -> Result<Answer<T>, CallError> {
         if ctx.cancellation.is_cancelled() {
             return Err(CallError::new(
                 ProviderError::cancelled(operation),
@@ -131,7 +160,7 @@ impl EwsClient {
         }
         let bounded = ctx
             .bounded(operation, async {
-                Ok(self.negotiate(ctx, operation, build, read).await)
+                Ok(self.negotiate(ctx, operation, build, read, ear).await)
             })
             .await;
         // Cancelled or past the deadline: the request may be under way.
@@ -144,12 +173,16 @@ impl EwsClient {
         operation: &'static str,
         build: Build<'_>,
         read: Read<'_, T>,
-    ) -> Result<T, CallError> {
+        mut ear: Option<&mut Ear<'_>>,
+    ) -> Result<Answer<T>, CallError> {
         // As many as there are versions.
         for _ in 0..4 {
             let version = self.version.version();
-            match self.attempt(ctx, operation, version, build, read).await {
-                Attempt::Done(outcome) => return outcome,
+            let ear = ear.as_deref_mut();
+            let attempt = self.attempt(ctx, operation, version, build, read, ear);
+            match attempt.await {
+                Attempt::Done(outcome) => return outcome.map(Answer::New),
+                Attempt::Again => return Ok(Answer::Again),
                 Attempt::VersionRefused => {
                     if !self.version.step_down(version) {
                         break;
@@ -175,11 +208,17 @@ impl EwsClient {
         version: SchemaVersion,
         build: Build<'_>,
         read: Read<'_, T>,
+        mut ear: Option<&mut Ear<'_>>,
     ) -> Attempt<T> {
         let mut request = HttpRequest::new(Method::POST, self.config.url.clone());
-        request.body = soap::envelope(version, self.config.impersonate(), |xml| {
-            build(xml, version);
-        });
+        let before = ear.as_deref().and_then(|ear| ear.before);
+        request.body = match before.filter(|before| before.version == version) {
+            Some(before) => before.request.clone(),
+            None => soap::envelope(version, self.config.impersonate(), |xml| {
+                build(xml, version);
+            }),
+        };
+        let asked = ear.is_some().then(|| request.body.clone());
         request.authentication = self.config.authentication.clone();
         let request_id = uuid::Builder::from_random_bytes(ctx.randomness.bytes16()).into_uuid();
         self.headers(&mut request, &request_id);
@@ -194,8 +233,19 @@ impl EwsClient {
             .header("request-id")
             .map_or_else(|| request_id.to_string(), str::to_owned);
         let outcome = self
-            .receive(ctx, operation, &mut response, length, read)
+            .receive(
+                ctx,
+                operation,
+                &mut response,
+                length,
+                read,
+                ear.as_deref_mut(),
+            )
             .await;
+        if let (Some(heard), Some(asked)) = (ear.and_then(|ear| ear.now.as_mut()), asked) {
+            heard.version = version;
+            heard.request = asked;
+        }
         match outcome {
             Attempt::Done(Err(mut failed)) => {
                 failed.error = failed.error.with("request_id", server_id);
@@ -247,13 +297,14 @@ impl EwsClient {
         response: &mut HttpResponse,
         request_length: u64,
         read: Read<'_, T>,
+        ear: Option<&mut Ear<'_>>,
     ) -> Attempt<T> {
         let mut first = Vec::new();
         let ended = loop {
             match self.patient(ctx, response.body.next_chunk()).await {
                 Ok(Some(chunk)) if first.is_empty() && chunk.len() >= SNIFF => {
                     break if http_status::is_soap(&chunk) {
-                        return self.soap(ctx, operation, response, &chunk, read).await;
+                        return self.soap(ctx, operation, response, &chunk, read, ear).await;
                     } else {
                         first = chunk.to_vec();
                         false
@@ -274,7 +325,7 @@ impl EwsClient {
             }
         };
         if http_status::is_soap(&first) {
-            return self.soap(ctx, operation, response, &first, read).await;
+            return self.soap(ctx, operation, response, &first, read, ear).await;
         }
         if !ended {
             let more = response.body.read_up_to(FOREIGN_MAX);
@@ -311,10 +362,24 @@ impl EwsClient {
         response: &mut HttpResponse,
         first: &[u8],
         read: Read<'_, T>,
+        ear: Option<&mut Ear<'_>>,
     ) -> Attempt<T> {
+        let mut first = Cow::Borrowed(first);
+        let mut whole = false;
+        while ear.is_some() && !whole && first.len() <= echo::ANSWER_MAX {
+            match self.patient(ctx, response.body.next_chunk()).await {
+                Ok(Some(chunk)) => first.to_mut().extend_from_slice(&chunk),
+                Ok(None) => whole = true,
+                Err(error) => return Attempt::Done(Err(lost(operation, error))),
+            }
+        }
+        let before = ear.as_deref().and_then(|ear| ear.before);
+        if whole && before.is_some_and(|before| before.answer == *first) {
+            return Attempt::Again;
+        }
         let mut cleaner = Cleaner::new(Limits::default(), SpoolSink::new(ctx.spool.clone()));
-        let mut cleaned = cleaner.push(first);
-        while cleaned.is_ok() {
+        let mut cleaned = cleaner.push(&first);
+        while cleaned.is_ok() && !whole {
             match self.patient(ctx, response.body.next_chunk()).await {
                 Ok(Some(chunk)) => cleaned = cleaner.push(&chunk),
                 Ok(None) => break,
@@ -328,7 +393,15 @@ impl EwsClient {
         let retry_after = response
             .header("retry-after")
             .and_then(|text| http_status::retry_after(text, ctx.clock.now()));
-        self.interpret(operation, &text, &sink.into_contents(), retry_after, read)
+        let answered = self.interpret(operation, &text, &sink.into_contents(), retry_after, read);
+        if let (Attempt::Done(Ok(_)), Some(ear), true) = (&answered, ear, whole) {
+            ear.now = Some(Heard {
+                version: self.version.version(),
+                request: Vec::new(),
+                answer: first.into_owned(),
+            });
+        }
+        answered
     }
 
     fn interpret<T>(
@@ -388,8 +461,17 @@ impl EwsClient {
     }
 }
 
+/// What an answer told.
+pub(crate) enum Answer<T> {
+    /// It was read.
+    New(T),
+    /// It is the one that was heard before.
+    Again,
+}
+
 enum Attempt<T> {
     Done(Result<T, CallError>),
+    Again,
     VersionRefused,
 }
 

@@ -22,6 +22,7 @@ mod clean;
 mod client;
 mod config;
 mod cursor;
+mod echo;
 mod error;
 mod factory;
 mod http_status;

@@ -10,6 +10,7 @@ use postroom_provider::{
 
 use crate::client::EwsClient;
 use crate::config::EwsConfig;
+use crate::echo::LastIdle;
 use crate::ops::sync_folder_items::PAGE_MAX;
 use crate::ops::{Distinguished, FolderRef};
 
@@ -29,6 +30,7 @@ const SUBMIT_SIZE_MAX: u64 = 48 * 1024 * 1024;
 #[derive(Debug)]
 pub struct EwsProvider {
     pub(crate) client: EwsClient,
+    pub(crate) idle: LastIdle,
     info: ProviderInfo,
 }
 
@@ -53,6 +55,7 @@ impl EwsProvider {
     ) -> Self {
         Self {
             client: EwsClient::new(transport, config),
+            idle: LastIdle::default(),
             info: ProviderInfo::new(kind, "EWS"),
         }
     }

@@ -11,8 +11,9 @@ use postroom_provider::{
 };
 
 use crate::batch::{self, Outcomes};
-use crate::client::{Content, misunderstood};
+use crate::client::{Answer, Content, misunderstood};
 use crate::cursor;
+use crate::echo::{Ear, Idle};
 use crate::error::{About, refused};
 use crate::map::{mail, rebuilt};
 use crate::ops::get_folder::FolderInfo;
@@ -165,24 +166,49 @@ impl MailSource for EwsProvider {
         limit: PageLimit,
     ) -> Result<ChangePage<MailChange>> {
         const OPERATION: &str = "mail.changes";
-        let state = since
-            .map(|since| cursor::read(OPERATION, folder, since))
-            .transpose()?;
+        let before = self.idle.find(folder, since, limit.value());
+        let state = match (&before, since) {
+            (Some(before), _) => Some(before.state.clone()),
+            (None, Some(since)) => Some(cursor::read(OPERATION, folder, since)?),
+            (None, None) => None,
+        };
+        let mut ear = Ear {
+            before: before.as_deref().map(|before| &before.heard),
+            now: None,
+        };
         let page = self
             .client
-            .call(
+            .call_listening(
                 ctx,
                 OPERATION,
                 &|xml, _| {
                     sync_folder_items::write(xml, folder, state.as_deref(), limit.value());
                 },
                 &sync_folder_items::read,
+                &mut ear,
             )
             .await
-            .map_err(|call| about_folder(call.error))?
-            .map_err(|refusal| refused(OPERATION, &refusal, About::Folder))?;
+            .map_err(|call| about_folder(call.error))?;
+        let page = match (page, since) {
+            (Answer::New(page), _) => {
+                page.map_err(|refusal| refused(OPERATION, &refusal, About::Folder))?
+            }
+            (Answer::Again, Some(since)) => {
+                return Ok(ChangePage::new(Vec::new(), since.clone(), false));
+            }
+            (Answer::Again, None) => return Err(misunderstood(OPERATION)),
+        };
         // A server that neither tells anything nor moves on would be asked for ever.
         let stuck = page.changes.is_empty() && state.as_deref() == Some(page.state.as_str());
+        if stuck && let (Some(cursor), Some(heard)) = (since, ear.now) {
+            self.idle.keep(Idle {
+                folder: folder.clone(),
+                cursor: cursor.clone(),
+                limit: limit.value(),
+                state: page.state.clone(),
+                heard,
+            });
+        }
         Ok(ChangePage::new(
             page.changes,
             cursor::write(folder, &page.state),

@@ -107,6 +107,47 @@ async fn changes_come_page_by_page_without_gap() {
 }
 
 #[tokio::test]
+async fn an_answer_heard_before_hides_nothing_that_is_new() {
+    let lab = Lab::new().await;
+    let provider = lab.provider(DESK);
+    let source = mail(&provider);
+    let inbox = inbox(&lab, &provider).await;
+    let limit = PageLimit::new(10);
+    let mut cursor = source
+        .changes(&lab.ctx, &inbox, None, limit)
+        .await
+        .unwrap()
+        .cursor;
+    for round in 0..3 {
+        for poll in 0..3 {
+            let page = source
+                .changes(&lab.ctx, &inbox, Some(&cursor), limit)
+                .await
+                .unwrap();
+            assert!(page.changes.is_empty() && !page.more, "{round}, {poll}");
+            assert_eq!(page.cursor, cursor, "{round}, {poll}");
+        }
+        lab.deliver(raw(round, "new"));
+        let page = source
+            .changes(&lab.ctx, &inbox, Some(&cursor), limit)
+            .await
+            .unwrap();
+        assert_eq!(page.changes.len(), 1, "{round}");
+        cursor = page.cursor;
+    }
+    let again = source.changes(&lab.ctx, &inbox, Some(&cursor), limit).await;
+    assert!(again.unwrap().changes.is_empty());
+    let mail_system = lab.exchange.mail();
+    let folder = mail_system.well_known(lab.account(DESK), WellKnown::Inbox);
+    mail_system.invalidate_sync(folder.unwrap()).unwrap();
+    let error = source
+        .changes(&lab.ctx, &inbox, Some(&cursor), limit)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::CursorInvalid);
+}
+
+#[tokio::test]
 async fn a_cursor_that_is_lost_or_foreign_is_said_to_be_invalid() {
     let lab = Lab::new().await;
     let provider = lab.provider(DESK);

@@ -1,5 +1,6 @@
 //! One request on its way through an operation.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -23,6 +24,8 @@ pub(super) struct Call<'a> {
     pub(super) info: Arc<Account>,
     pub(super) operation: &'a str,
     pub(super) faults: Vec<Fault>,
+    /// Set where the answer says that nothing has changed, and depends on this account only.
+    pub(super) idle: Cell<bool>,
 }
 
 impl Call<'_> {

@@ -224,6 +224,11 @@ impl Faults {
             .map_or(0, |(.., hits)| *hits)
     }
 
+    /// Whether none is switched on.
+    pub(super) fn is_empty(&self) -> bool {
+        self.inner().rules.is_empty()
+    }
+
     /// The faults that strike a request.
     pub(super) fn strike(&self, operation: &str, mailbox: &str) -> Vec<Fault> {
         self.draw(|rule| {

@@ -1,5 +1,7 @@
 //! The server: from an HTTP request to an HTTP answer.
 
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +30,8 @@ use crate::model::{
 
 /// The request size that Exchange 2013 and later accept.
 const REQUEST_MAX: u64 = 67_108_864;
+/// Requests that are remembered because nothing had changed.
+const KNOWN_MAX: usize = 1024;
 
 /// What builds an [`Exchange`].
 #[derive(Debug)]
@@ -135,6 +139,7 @@ impl ExchangeBuilder {
             counters: Mutex::new(Counters::new()),
             random: Mutex::new(Random::new(self.seed ^ 0x5EED)),
             capture: self.capture.map(Capture::new),
+            known: Mutex::default(),
         };
         Ok(Exchange {
             inner: Arc::new(inner),
@@ -165,6 +170,17 @@ pub(super) struct Inner {
     counters: Mutex<Counters>,
     random: Mutex<Random>,
     capture: Option<Capture>,
+    known: Mutex<BTreeMap<Bytes, Known>>,
+}
+
+/// An answer that says that nothing has changed.
+struct Known {
+    operation: String,
+    caller: AccountId,
+    account: AccountId,
+    /// Of the caller and of the account: while they are the same, so is the answer.
+    revisions: [(u64, u64); 2],
+    answer: ResponseBody,
 }
 
 impl fmt::Debug for Exchange {
@@ -298,6 +314,9 @@ impl Inner {
             "GET" | "HEAD" => return (None, html(200, "Service")),
             _ => return (None, html(405, "Method Not Allowed")),
         }
+        if let Some(answered) = self.again(caller, request) {
+            return answered;
+        }
         let body = request
             .body
             .strip_prefix(b"\xEF\xBB\xBF")
@@ -319,10 +338,59 @@ impl Inner {
             .entry(operation.clone())
             .and_modify(|count| *count = count.saturating_add(1))
             .or_insert(1);
+        let mut idle = None;
         let response = self
-            .serve(caller, &document, &envelope, &operation)
+            .serve(caller, &document, &envelope, &operation, &mut idle)
             .unwrap_or_else(|refusal| soap::fault(&self.version, &refusal));
+        if let Some(account) = idle {
+            let known = Known {
+                operation: operation.clone(),
+                caller,
+                account,
+                revisions: self.revisions(caller, account),
+                answer: response.body.clone(),
+            };
+            let mut kept = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.len() >= KNOWN_MAX {
+                kept.clear();
+            }
+            kept.insert(request.body.clone(), known);
+        }
         (Some(operation), response)
+    }
+
+    fn revisions(&self, caller: AccountId, account: AccountId) -> [(u64, u64); 2] {
+        [self.mail.revision(caller), self.mail.revision(account)]
+    }
+
+    /// The answer to a request that was answered by "nothing has changed" before, where that still
+    /// holds.
+    fn again(
+        &self,
+        caller: AccountId,
+        request: &HttpRequest,
+    ) -> Option<(Option<String>, HttpResponse)> {
+        if !self.faults.is_empty() {
+            return None;
+        }
+        let (operation, answer) = {
+            let kept = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = kept.get(&request.body)?;
+            let same =
+                known.caller == caller && known.revisions == self.revisions(caller, known.account);
+            if !same {
+                return None;
+            }
+            (known.operation.clone(), known.answer.clone())
+        };
+        // One that may not run now is refused as any other.
+        let permit = self.running.begin(caller, self.concurrency_max)?;
+        if let Some(count) = self.counters().get_mut(&operation) {
+            *count = count.saturating_add(1);
+        }
+        let mut response = soap::answer(answer);
+        response.permit = Some(permit);
+        Some((Some(operation), response))
     }
 
     fn authenticate(&self, request: &HttpRequest) -> Option<AccountId> {
@@ -388,6 +456,7 @@ impl Inner {
         document: &Document<'_>,
         envelope: &Envelope<'_, '_>,
         operation: &str,
+        idle: &mut Option<AccountId>,
     ) -> Outcome<HttpResponse> {
         let target = self.target(caller, document, envelope);
         let info = self
@@ -421,9 +490,13 @@ impl Inner {
             info,
             operation,
             faults,
+            idle: Cell::new(false),
         };
         let mut opened = None;
         let mut response = soap::answer(self.answer(&call, envelope.request, &mut opened));
+        if call.idle.get() && call.faults.is_empty() {
+            *idle = Some(account);
+        }
         response.opened = opened;
         response.permit = Some(permit);
         Ok(self.spoil(&call.faults, response))

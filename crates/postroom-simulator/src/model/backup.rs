@@ -102,6 +102,8 @@ impl MailSystem {
             }
             let now = state.next();
             state.forgotten.push((backup.number, now));
+            // Accounts that were made since are not touched, and their sync states are forgotten.
+            state.edition = state.edition.wrapping_add(1);
             restored
         })
     }

@@ -57,6 +57,10 @@ pub(super) struct State {
     pub(super) random: Random,
     pub(super) counter: u64,
     pub(super) touched: BTreeSet<AccountId>,
+    /// Grows with changes that are not told to belong to accounts: those concern everybody.
+    pub(super) edition: u64,
+    /// Grows with each change that touched an account.
+    pub(super) revisions: BTreeMap<AccountId, u64>,
 }
 
 impl fmt::Debug for MailSystem {
@@ -210,6 +214,8 @@ impl MailSystem {
             random: Random::new(seed),
             counter: 0,
             touched: BTreeSet::new(),
+            edition: 0,
+            revisions: BTreeMap::new(),
         };
         Self {
             state: Mutex::new(state),
@@ -243,7 +249,15 @@ impl MailSystem {
         let (result, touched) = {
             let mut state = self.lock();
             let result = apply(&mut state, now);
-            (result, std::mem::take(&mut state.touched))
+            let touched = std::mem::take(&mut state.touched);
+            if touched.is_empty() {
+                state.edition = state.edition.wrapping_add(1);
+            }
+            for account in &touched {
+                let revision = state.revisions.entry(*account).or_default();
+                *revision = revision.wrapping_add(1);
+            }
+            (result, touched)
         };
         if !touched.is_empty() {
             let listeners = self
@@ -312,6 +326,15 @@ impl MailSystem {
     #[must_use]
     pub fn accounts(&self) -> Vec<AccountId> {
         self.lock().mailboxes.keys().copied().collect()
+    }
+
+    /// Two numbers that are the same again as long as nothing has changed in an account: neither
+    /// what is in it, nor its settings, nor what holds for all accounts.
+    #[must_use]
+    pub fn revision(&self, account: AccountId) -> (u64, u64) {
+        let state = self.lock();
+        let revision = state.revisions.get(&account).copied().unwrap_or_default();
+        (state.edition, revision)
     }
 
     /// An account's settings.

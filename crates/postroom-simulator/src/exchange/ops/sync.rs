@@ -108,9 +108,14 @@ enum Told {
 pub(super) fn items(call: &Call<'_>, request: Node<'_, '_>, xml: &mut Xml) -> Outcome {
     let shape = Shape::read(required(request, "ItemShape")?, View::Sync)?;
     let folder = call.folder_in(required(request, "SyncFolderId")?);
-    let outcome = folder
-        .map_err(sync_folder)
-        .and_then(|folder| page(call, request, &folder, &shape));
+    let outcome = folder.map_err(sync_folder).and_then(|folder| {
+        let page = page(call, request, &folder, &shape)?;
+        let (state, complete, told) = &page;
+        let same = child_text(request, "SyncState") == state.encode();
+        call.idle
+            .set(same && *complete && told.is_empty() && folder.account == call.account);
+        Ok(page)
+    });
     call.respond(
         xml,
         outcome.map(|(state, complete, told)| {

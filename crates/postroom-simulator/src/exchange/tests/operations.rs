@@ -59,6 +59,25 @@ fn a_batch_answers_in_order() {
 }
 
 #[test]
+fn an_answer_without_news_is_given_again_only_while_it_is_true() {
+    let world = world();
+    let state = world.ok(&sync("", 10)).one("SyncState");
+    let poll = || world.post(&sync(&state, 10));
+    assert_eq!(poll().one("SyncState"), state);
+    assert_eq!(poll().one("SyncState"), state);
+    assert_eq!(world.exchange.requests("SyncFolderItems"), 3);
+    world.deliver("new");
+    assert_eq!(poll().all("Create").len(), 1);
+    let state = world.ok(&sync("", 10)).one("SyncState");
+    let poll = || world.post(&sync(&state, 10));
+    assert_eq!(poll().one("SyncState"), state);
+    let mail = world.exchange.mail();
+    mail.invalidate_sync(world.folder(WellKnown::Inbox))
+        .unwrap();
+    assert_eq!(poll().codes(), ["ErrorInvalidSyncStateData"]);
+}
+
+#[test]
 fn a_stamped_draft_is_sent_once() {
     let world = world();
     let draft = world.create_draft("out", JO);
