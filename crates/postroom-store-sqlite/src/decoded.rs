@@ -11,6 +11,8 @@ use crate::sql::Row;
 
 /// So many of a kind are kept.
 const KEPT_MAX: usize = 4096;
+/// So many numbers.
+const NUMBERS_MAX: usize = 1 << 17;
 
 /// What is kept of one open file.
 #[derive(Debug, Default)]
@@ -18,6 +20,32 @@ pub(crate) struct Decoded {
     pub(crate) organizations: Kept<OrganizationId, Organization>,
     pub(crate) profiles: Kept<ProfileId, ServerProfile>,
     pub(crate) mailboxes: Kept<MailboxId, Mailbox>,
+    pub(crate) mailbox_numbers: Numbers<MailboxId>,
+}
+
+/// Numbers of rows by their ids, of rows that are never deleted.
+#[derive(Debug)]
+pub(crate) struct Numbers<K>(Mutex<BTreeMap<K, i64>>);
+
+impl<K> Default for Numbers<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Ord + Copy> Numbers<K> {
+    pub(crate) fn get(&self, key: &K) -> Option<i64> {
+        let numbers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        numbers.get(key).copied()
+    }
+
+    pub(crate) fn put(&self, key: K, number: i64) {
+        let mut numbers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if numbers.len() >= NUMBERS_MAX {
+            numbers.clear();
+        }
+        numbers.insert(key, number);
+    }
 }
 
 /// Values under their ids, each with the text that it was decoded from: another text is decoded

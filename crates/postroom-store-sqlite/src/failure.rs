@@ -77,6 +77,11 @@ impl Failure {
         self
     }
 
+    /// Whether what was asked for is refused, rather than that something failed.
+    pub(crate) const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
     /// Whether a unique index or primary key refused the row.
     pub(crate) fn is_duplicate(&self) -> bool {
         matches!(

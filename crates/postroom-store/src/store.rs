@@ -235,6 +235,42 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         self.release_lease(lease).await
     }
 
+    /// Begins several cycles, each as [`Self::begin_cycle`] does; an answer for each, in their order.
+    /// What keeps one from beginning does not keep the others: its error is in its place.
+    ///
+    /// Cycles come in crowds: a store may do this as one unit of work, which waits for the disk once.
+    ///
+    /// # Errors
+    /// Where none of them can begin.
+    async fn begin_cycles(
+        &self,
+        wanted: &[(MailboxId, Workload)],
+        holder: HolderId,
+        now: Timestamp,
+        duration: Duration,
+    ) -> Result<Vec<Result<Option<CycleStart>>>> {
+        let mut begun = Vec::with_capacity(wanted.len());
+        for (mailbox, workload) in wanted {
+            begun.push(
+                self.begin_cycle(*mailbox, *workload, holder, now, duration)
+                    .await,
+            );
+        }
+        Ok(begun)
+    }
+
+    /// Ends several cycles, each as [`Self::finish_cycle`] does; an answer for each, in their order.
+    ///
+    /// # Errors
+    /// Where none of them can be stored. Asking again is safe: what was stored answers `LeaseLost`.
+    async fn finish_cycles(&self, ended: &[(Lease, CycleRecord)]) -> Result<Vec<Result<()>>> {
+        let mut finished = Vec::with_capacity(ended.len());
+        for (lease, cycle) in ended {
+            finished.push(self.finish_cycle(lease, cycle).await);
+        }
+        Ok(finished)
+    }
+
     // ---- incoming -----------------------------------------------------------------------------
 
     /// Where the reading of a folder stands.

@@ -74,6 +74,7 @@ macro_rules! __store_checks {
                 a_lease_keeps_others_away
                 fences_rise_with_every_holder
                 a_cycle_begins_with_its_lease_and_ends_without
+                cycles_that_begin_and_end_together_do_so_each_for_itself
                 a_lost_lease_writes_nothing
                 a_late_holder_that_nobody_replaced_still_writes
                 a_released_lease_is_gone

@@ -9,7 +9,7 @@ use postroom_core::profile::CredentialSource;
 use postroom_core::schedule::{WAIT_MAX, due_after_cycle};
 use postroom_core::{Code, Mailbox, ServerProfile, Timestamp, Workload};
 use postroom_provider::OpContext;
-use postroom_store::{CycleRecord, Due, LEASE_DURATION, Lease};
+use postroom_store::{CycleRecord, CycleStart, Due, LEASE_DURATION, Lease};
 use tracing::{Instrument as _, debug, warn};
 
 use crate::environment::{Environment, Loaded};
@@ -112,50 +112,67 @@ impl Cycle<'_> {
     }
 }
 
+/// What becomes of a cycle's lease when it ends.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// It is given back, with the cycle's record or without.
+    Itself,
+    /// Whoever began the cycle stores its record and gives its lease back, together with others'.
+    Together,
+    /// It is given back.
+    Done,
+    /// This is to be stored, and the lease given back with it.
+    Left(Lease, CycleRecord),
+}
+
 /// Runs a cycle of a due workload.
 pub(crate) async fn run(environment: &Environment, ctx: &OpContext, due: &Due) -> Result<Ran> {
-    let span = tracing::info_span!("cycle", mailbox = %due.mailbox, workload = %due.workload);
-    run_leased(environment, ctx, due).instrument(span).await
-}
-
-async fn run_leased(environment: &Environment, ctx: &OpContext, due: &Due) -> Result<Ran> {
-    let store = &environment.store;
-    let now = environment.now();
-    let start = store
-        .begin_cycle(
-            due.mailbox,
-            due.workload,
-            environment.holder,
-            now,
-            LEASE_DURATION,
-        )
-        .await?;
-    // Read under the lease: nobody else changes the workload's state now.
-    let Some(start) = start else {
-        return Ok(Ran::Not);
-    };
-    let lease = start.lease.clone();
-    let mut finished = false;
-    let result = match environment.started(start) {
-        Ok(loaded) => run_gated(environment, ctx, &loaded, lease.clone(), &mut finished).await,
-        Err(error) => Err(error),
-    };
-    if finished {
-        return result;
+    let begin = environment.store.begin_cycle(
+        due.mailbox,
+        due.workload,
+        environment.holder,
+        environment.now(),
+        LEASE_DURATION,
+    );
+    match begin.await? {
+        Some(start) => run_begun(environment, ctx, start, &mut Ending::Itself).await,
+        None => Ok(Ran::Not),
     }
-    let released = store.release_lease(&lease).await;
-    let ran = result?;
-    released?;
-    Ok(ran)
 }
 
-/// `finished` tells whether the lease was given back with the cycle's record.
+/// Runs a cycle that has begun: what it started with was read under its lease, and nobody else
+/// changes the workload's state now.
+pub(crate) async fn run_begun(
+    environment: &Environment,
+    ctx: &OpContext,
+    start: CycleStart,
+    ending: &mut Ending,
+) -> Result<Ran> {
+    let lease = start.lease.clone();
+    let span = tracing::info_span!("cycle", mailbox = %lease.mailbox, workload = %lease.workload);
+    async {
+        let result = match environment.started(start) {
+            Ok(loaded) => run_gated(environment, ctx, &loaded, lease.clone(), ending).await,
+            Err(error) => Err(error),
+        };
+        if matches!(ending, Ending::Done | Ending::Left(..)) {
+            return result;
+        }
+        let released = environment.store.release_lease(&lease).await;
+        let ran = result?;
+        released?;
+        Ok(ran)
+    }
+    .instrument(span)
+    .await
+}
+
 async fn run_gated(
     environment: &Environment,
     ctx: &OpContext,
     loaded: &Loaded,
     lease: Lease,
-    finished: &mut bool,
+    ending: &mut Ending,
 ) -> Result<Ran> {
     let workload = lease.workload;
     let closed = gate(
@@ -196,7 +213,7 @@ async fn run_gated(
         .into()),
     };
     match result {
-        Ok(end) => succeeded(&cycle, started, end, finished).await,
+        Ok(end) => succeeded(&cycle, started, end, ending).await,
         Err(CycleStop::Failed(failure)) => failed(&cycle, started, failure).await,
         Err(stop @ (CycleStop::Cancelled | CycleStop::LeaseLost)) => {
             debug!(?stop, "the cycle was stopped");
@@ -243,7 +260,7 @@ async fn succeeded(
     cycle: &Cycle<'_>,
     started: Timestamp,
     end: CycleEnd,
-    finished: &mut bool,
+    ending: &mut Ending,
 ) -> Result<Ran> {
     let environment = cycle.environment;
     let state = cycle.mailbox().workload(cycle.lease.workload);
@@ -284,8 +301,14 @@ async fn succeeded(
     carry_out(cycle, &change.alerts, String::new()).await?;
     let store = &environment.store;
     if state.health == Health::Healthy {
-        store.finish_cycle(&cycle.lease, &record).await?;
-        *finished = true;
+        // Email that is taken over makes its workload due meanwhile: the shorter, the better.
+        let together = cycle.lease.workload != Workload::Outgoing;
+        *ending = if together && matches!(ending, Ending::Together) {
+            Ending::Left(cycle.lease.clone(), record)
+        } else {
+            store.finish_cycle(&cycle.lease, &record).await?;
+            Ending::Done
+        };
     } else {
         store.record_cycle(&cycle.lease, &record).await?;
     }

@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use postroom_core::job::JobState;
 use postroom_core::{JobId, MailboxId, Timestamp, Workload, planted};
-use postroom_store::Due;
+use postroom_store::{
+    CycleRecord, CycleStart, Due, ErrorKind as StoreErrorKind, LEASE_DURATION, Lease,
+};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use crate::engine::StepReport;
 use crate::environment::Environment;
-use crate::error::{ErrorKind, Result};
+use crate::error::{EngineError, ErrorKind, Result};
 use crate::plan::pick::{PermitKey, Permits, pick};
-use crate::run::cycle::{self, Ran};
+use crate::run::cycle::{self, Ending, Ran};
 use crate::run::{clock, feed, test_enable};
 
 /// A step ends after so many rounds even where cycles keep leaving work behind.
@@ -74,6 +76,31 @@ enum Task {
 struct Ended {
     task: Task,
     result: Result<()>,
+    /// What a cycle left to be stored together with what others leave.
+    left: Option<(Lease, CycleRecord)>,
+}
+
+impl Ended {
+    const fn new(task: Task, result: Result<()>) -> Self {
+        Self {
+            task,
+            result,
+            left: None,
+        }
+    }
+}
+
+/// How a cycle begins.
+#[derive(Debug)]
+enum Beginning {
+    /// By itself.
+    Alone,
+    /// It has begun together with others.
+    Begun(Box<CycleStart>),
+    /// Somebody else holds its lease.
+    Held,
+    /// It could not begin.
+    Failed(EngineError),
 }
 
 struct Scheduler<'a> {
@@ -91,6 +118,8 @@ struct Scheduler<'a> {
     feeding: bool,
     fed_at: Option<Timestamp>,
     permits: Permits,
+    /// What cycles left that have ended, not yet stored.
+    left: Vec<(Lease, CycleRecord)>,
 }
 
 /// Runs what is due until told to stop; then waits for what is under way.
@@ -107,12 +136,16 @@ pub(crate) async fn run(environment: &Arc<Environment>, stop: &CancellationToken
         feeding: false,
         fed_at: None,
         permits: Permits::default(),
+        left: Vec::new(),
     };
     let result = scheduler.run().await;
     // Whatever made the loop end: nothing outlives it.
     scheduler.stop.cancel();
     while let Some(ended) = scheduler.tasks.join_next().await {
         scheduler.ended(ended);
+    }
+    if let Err(error) = scheduler.finish().await {
+        warn!(code = %error.code(), %error, "cycles could not be recorded");
     }
     result
 }
@@ -145,6 +178,7 @@ impl Scheduler<'_> {
     }
 
     async fn dispatch(&mut self) -> Result<()> {
+        self.finish().await?;
         let bounds = &self.environment.bounds;
         let store = &self.environment.store;
         let now = self.environment.now();
@@ -182,10 +216,7 @@ impl Scheduler<'_> {
                                 () = environment.ctx.clock.sleep(STORE_PAUSE) => {}
                             }
                         }
-                        Ended {
-                            task: Task::Job(id),
-                            result: result.map(drop),
-                        }
+                        Ended::new(Task::Job(id), result.map(drop))
                     });
                 }
             }
@@ -199,10 +230,7 @@ impl Scheduler<'_> {
                     feed::take_over(&environment).await?;
                     feed::report(&environment).await
                 };
-                Ended {
-                    task: Task::Feed,
-                    result: result.await,
-                }
+                Ended::new(Task::Feed, result.await)
             });
         }
         let now = self.environment.now();
@@ -225,12 +253,25 @@ impl Scheduler<'_> {
             .into_iter()
             .map(|profile| (profile.id, profile))
             .collect();
-        for (due, key) in pick(due, &profiles, &self.running, &mut self.permits, free) {
+        let picked = pick(due, &profiles, &self.running, &mut self.permits, free);
+        let mut begun = self.begin(&picked).await;
+        for (due, key) in picked {
             self.running.insert((due.mailbox, due.workload));
             let environment = Arc::clone(self.environment);
             let ctx = environment.ctx.with_cancellation(self.stop.child_token());
+            let beginning = begun
+                .remove(&(due.mailbox, due.workload))
+                .unwrap_or(Beginning::Alone);
             self.tasks.spawn(async move {
-                let result = Box::pin(cycle::run(&environment, &ctx, &due)).await;
+                let mut ending = Ending::Together;
+                let result = match beginning {
+                    Beginning::Alone => Box::pin(cycle::run(&environment, &ctx, &due)).await,
+                    Beginning::Begun(start) => {
+                        Box::pin(cycle::run_begun(&environment, &ctx, *start, &mut ending)).await
+                    }
+                    Beginning::Held => Ok(Ran::Not),
+                    Beginning::Failed(error) => Err(error),
+                };
                 if result.is_err() {
                     // It could not even be written down, so it is still due: not in a tight loop.
                     tokio::select! {
@@ -239,17 +280,89 @@ impl Scheduler<'_> {
                         () = environment.ctx.clock.sleep(STORE_PAUSE) => {}
                     }
                 }
-                Ended {
-                    task: Task::Cycle(due.mailbox, due.workload, key),
-                    result: result.map(drop),
+                let task = Task::Cycle(due.mailbox, due.workload, key);
+                let mut ended = Ended::new(task, result.map(drop));
+                if let Ending::Left(lease, record) = ending {
+                    ended.left = Some((lease, record));
                 }
+                ended
             });
         }
         Ok(())
     }
 
+    /// Begins cycles of incoming email together, where there are several: one write for all of them.
+    /// Others begin by themselves: what makes outgoing email due may come until its cycle looks.
+    async fn begin(
+        &self,
+        picked: &[(Due, Option<PermitKey>)],
+    ) -> BTreeMap<(MailboxId, Workload), Beginning> {
+        let wanted: Vec<_> = picked
+            .iter()
+            .map(|(due, _)| (due.mailbox, due.workload))
+            .filter(|(_, workload)| *workload == Workload::Incoming)
+            .collect();
+        if wanted.len() < 2 {
+            return BTreeMap::new();
+        }
+        let environment = self.environment;
+        let begun = environment
+            .store
+            .begin_cycles(
+                &wanted,
+                environment.holder,
+                environment.now(),
+                LEASE_DURATION,
+            )
+            .await;
+        let begun = match begun {
+            Ok(begun) => begun,
+            Err(error) => {
+                // Each tries by itself, and tells.
+                warn!(code = %error.code(), %error, "cycles could not begin together");
+                return BTreeMap::new();
+            }
+        };
+        wanted
+            .into_iter()
+            .zip(begun)
+            .map(|(key, begun)| {
+                let beginning = match begun {
+                    Ok(Some(start)) => Beginning::Begun(Box::new(start)),
+                    Ok(None) => Beginning::Held,
+                    Err(error) => Beginning::Failed(error.into()),
+                };
+                (key, beginning)
+            })
+            .collect()
+    }
+
+    /// Stores what cycles left, and gives their leases back. While the store cannot be used it is
+    /// kept: the leases keep the workloads from running again meanwhile.
+    async fn finish(&mut self) -> Result<()> {
+        let store = &self.environment.store;
+        let finished = match self.left.as_slice() {
+            [] => return Ok(()),
+            [(lease, record)] => match store.finish_cycle(lease, record).await {
+                Err(error) if error.kind() == StoreErrorKind::Unavailable => Err(error),
+                finished => Ok(vec![finished]),
+            },
+            left => store.finish_cycles(left).await,
+        };
+        let finished = match finished {
+            Err(error) if error.kind() == StoreErrorKind::Unavailable => return Err(error.into()),
+            Ok(finished) => finished,
+            Err(error) => vec![Err(error)],
+        };
+        self.left.clear();
+        for error in finished.into_iter().filter_map(Result::err) {
+            warn!(code = %error.code(), %error, "a cycle could not be recorded");
+        }
+        Ok(())
+    }
+
     fn ended(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
-        let Ended { task, result } = match ended {
+        let Ended { task, result, left } = match ended {
             Ok(ended) => ended,
             Err(panic) => {
                 // Its entry in `running` stays: that workload is not touched again by this engine.
@@ -257,6 +370,7 @@ impl Scheduler<'_> {
                 return;
             }
         };
+        self.left.extend(left);
         match task {
             Task::Cycle(mailbox, workload, key) => {
                 self.running.remove(&(mailbox, workload));

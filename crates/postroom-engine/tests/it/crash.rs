@@ -163,6 +163,8 @@ store! {
     release_lease(lease: &Lease) -> ();
     record_cycle(lease: &Lease, cycle: &CycleRecord) -> ();
     begin_cycle(mailbox: MailboxId, workload: Workload, holder: HolderId, now: Timestamp, duration: Duration) -> Option<CycleStart>;
+    begin_cycles(wanted: &[(MailboxId, Workload)], holder: HolderId, now: Timestamp, duration: Duration) -> Vec<Result<Option<CycleStart>>>;
+    finish_cycles(ended: &[(Lease, CycleRecord)]) -> Vec<Result<()>>;
     finish_cycle(lease: &Lease, cycle: &CycleRecord) -> ();
     folder_state(mailbox: MailboxId, folder: &FolderId) -> FolderState;
     record_page(lease: &Lease, page: &PageRecord, now: Timestamp) -> PageOutcome;

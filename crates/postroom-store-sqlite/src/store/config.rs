@@ -9,7 +9,7 @@ use postroom_store::{Page, SecretOwner};
 use rusqlite::{Connection, params};
 
 use super::secrets;
-use crate::database::Write;
+use crate::database::{Read, Write};
 use crate::failure::{Failure, Outcome};
 use crate::sql::{Id, all, change, insert, int, json, one};
 
@@ -65,13 +65,16 @@ pub(super) fn save_organization(write: &Write<'_>, organization: &Organization) 
     Ok(())
 }
 
-pub(super) fn profiles(connection: &Connection) -> Outcome<Vec<ServerProfile>> {
+pub(super) fn profiles(read: &Read<'_>) -> Outcome<Vec<ServerProfile>> {
     all(
-        connection,
+        read,
         "profiles",
-        "SELECT definition FROM profiles ORDER BY name_key, no",
+        "SELECT id, definition FROM profiles ORDER BY name_key, no",
         [],
-        |row| row.json(0),
+        |row| {
+            let kept = read.database.decoded.profiles.json(row.id(0)?, row, 1)?;
+            Ok(ServerProfile::clone(&kept))
+        },
     )
 }
 

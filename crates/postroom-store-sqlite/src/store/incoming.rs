@@ -17,7 +17,7 @@ use super::{mailboxes, schedule};
 use crate::database::Write;
 use crate::failure::{Failure, Outcome};
 use crate::index::Indexing;
-use crate::sql::{Id, Prepared, all, change, hash_of, insert, int, json, one};
+use crate::sql::{Id, Prepared, Row, all, change, hash_of, insert, int, json, one};
 
 struct Folder {
     no: i64,
@@ -72,41 +72,21 @@ pub(super) fn folder_state(
     })
 }
 
-/// Where the reading of every folder of a mailbox stands.
-pub(super) fn folder_states(
-    connection: &Connection,
-    mailbox_no: i64,
-) -> Outcome<Vec<(FolderId, FolderState)>> {
-    all(
-        connection,
-        "folders",
-        "SELECT folder, cursor, relisting FROM folders WHERE mailbox_no = ?1 ORDER BY no",
-        params![mailbox_no],
-        |row| {
-            let cursor = row.get::<Option<String>>(1)?.map(SyncCursor::new);
-            Ok((
-                FolderId::new(row.text(0)?),
-                FolderState::new(cursor, row.get(2)?),
-            ))
-        },
-    )
+/// Where the reading of every folder of a mailbox stands; for [`read_folder_state`].
+pub(super) const FOLDER_STATES: &str =
+    "SELECT folder, cursor, relisting FROM folders WHERE mailbox_no = ?1 ORDER BY no";
+
+pub(super) fn read_folder_state(row: &Row<'_>) -> Outcome<(FolderId, FolderState)> {
+    let cursor = row.get::<Option<String>>(1)?.map(SyncCursor::new);
+    Ok((
+        FolderId::new(row.text(0)?),
+        FolderState::new(cursor, row.get(2)?),
+    ))
 }
 
 /// Whether [`pending`] would answer any row.
-pub(super) fn any_pending(
-    connection: &Connection,
-    mailbox_no: i64,
-    now: Timestamp,
-) -> Outcome<bool> {
-    one(
-        connection,
-        "ledger",
-        "SELECT 1 FROM ledger WHERE mailbox_no = ?1 AND state_no = 0 AND not_before_ms <= ?2 LIMIT 1",
-        params![mailbox_no, now.as_millis()],
-        |_| Ok(()),
-    )
-    .map(|found| found.is_some())
-}
+pub(super) const ANY_PENDING: &str =
+    "SELECT 1 FROM ledger WHERE mailbox_no = ?1 AND state_no = 0 AND not_before_ms <= ?2 LIMIT 1";
 
 pub(super) fn begin_relisting(write: &Write<'_>, lease: &Lease, id: &FolderId) -> Outcome<()> {
     let mailbox_no = schedule::check(write, lease)?;

@@ -1,5 +1,7 @@
 //! Mailboxes: what administrators set is one JSON value, what cycles leave has rows of its own.
 
+use std::borrow::Cow;
+
 use postroom_core::health::Health;
 use postroom_core::mailbox::{MailboxOwner, WorkloadState};
 use postroom_core::tracking::TrackingFilter;
@@ -9,7 +11,7 @@ use rusqlite::{Connection, params};
 
 use crate::database::Write;
 use crate::failure::{Failure, Outcome};
-use crate::sql::{Id, Row, all, change, insert, int, json, one};
+use crate::sql::{Id, Prepared, Row, all, change, insert, int, json, one};
 
 /// The number of a mailbox's row.
 pub(super) fn number(connection: &Connection, id: MailboxId) -> Outcome<i64> {
@@ -21,6 +23,17 @@ pub(super) fn number(connection: &Connection, id: MailboxId) -> Outcome<i64> {
         |row| row.get(0),
     )?
     .ok_or_else(|| Failure::not_found("mailbox"))
+}
+
+/// The same, asked of the database once: mailboxes keep their number for ever.
+pub(super) fn number_kept(write: &Write<'_>, id: MailboxId) -> Outcome<i64> {
+    let numbers = &write.database.decoded.mailbox_numbers;
+    if let Some(no) = numbers.get(&id) {
+        return Ok(no);
+    }
+    let no = number(write, id)?;
+    numbers.put(id, no);
+    Ok(no)
 }
 
 fn name_key(mailbox: &Mailbox) -> String {
@@ -68,7 +81,7 @@ pub(super) fn create(write: &Write<'_>, mailbox: &Mailbox) -> Outcome<()> {
                 no,
                 workload.as_str(),
                 state.enabled,
-                json(&state.health)?,
+                health_text(&state.health)?,
                 state.next_due.map(Timestamp::as_millis),
                 state.idle_cycles,
                 state.last_started.map(Timestamp::as_millis),
@@ -141,7 +154,7 @@ pub(super) fn update(write: &Write<'_>, mailbox: &Mailbox) -> Outcome<Mailbox> {
                 no,
                 workload.as_str(),
                 enabled,
-                json(&after.health)?,
+                health_text(&after.health)?,
                 after.idle_cycles
             ],
         )?;
@@ -171,31 +184,63 @@ fn read(row: &Row<'_>) -> Outcome<(i64, Mailbox)> {
     Ok((row.get(0)?, mailbox))
 }
 
+/// The health of a workload that is well: nearly all of them, and no need to parse.
+const HEALTHY: &str = r#"{"health":"healthy"}"#;
+
+/// A workload's health as its column has it.
+pub(super) fn health_text(health: &Health) -> Outcome<Cow<'static, str>> {
+    match health {
+        Health::Healthy => Ok(HEALTHY.into()),
+        _ => json(health).map(Into::into),
+    }
+}
+
+fn health(row: &Row<'_>, column: usize) -> Outcome<Health> {
+    if row.text(column)? == HEALTHY {
+        return Ok(Health::Healthy);
+    }
+    row.json(column)
+}
+
+/// The name of a workload.
+pub(super) fn workload(row: &Row<'_>, column: usize) -> Outcome<Workload> {
+    let name = row.text(column)?;
+    Workload::ALL
+        .into_iter()
+        .find(|workload| workload.as_str() == name)
+        .ok_or_else(|| row.corrupt(column))
+}
+
+/// What cycles leave, one row for each workload.
+macro_rules! states {
+    ($more:literal) => {
+        concat!(
+            "SELECT workload, enabled, health, next_due_ms, idle_cycles, last_started_ms,
+                 last_succeeded_ms",
+            $more,
+            " FROM workloads WHERE mailbox_no = ?1"
+        )
+    };
+}
+
+fn read_state(row: &Row<'_>, mailbox: &Mailbox) -> Outcome<(Workload, WorkloadState)> {
+    let workload = workload(row, 0)?;
+    let mut state = WorkloadState::new(mailbox.workload(workload).method);
+    state.test_status = mailbox.workload(workload).test_status;
+    state.enabled = row.get(1)?;
+    state.health = health(row, 2)?;
+    state.next_due = row.maybe_time(3)?;
+    state.idle_cycles = row.small(4)?;
+    state.last_started = row.maybe_time(5)?;
+    state.last_succeeded = row.maybe_time(6)?;
+    Ok((workload, state))
+}
+
 /// Adds what cycles leave.
 fn complete(connection: &Connection, (no, mut mailbox): (i64, Mailbox)) -> Outcome<Mailbox> {
-    let rows = all(
-        connection,
-        "workloads",
-        "SELECT workload, enabled, health, next_due_ms, idle_cycles, last_started_ms, last_succeeded_ms
-         FROM workloads WHERE mailbox_no = ?1",
-        params![no],
-        |row| {
-            let name = row.text(0)?;
-            let workload = Workload::ALL
-                .into_iter()
-                .find(|workload| workload.as_str() == name)
-                .ok_or_else(|| row.corrupt(0))?;
-            let mut state = WorkloadState::new(mailbox.workload(workload).method);
-            state.test_status = mailbox.workload(workload).test_status;
-            state.enabled = row.get(1)?;
-            state.health = row.json(2)?;
-            state.next_due = row.maybe_time(3)?;
-            state.idle_cycles = row.small(4)?;
-            state.last_started = row.maybe_time(5)?;
-            state.last_succeeded = row.maybe_time(6)?;
-            Ok((workload, state))
-        },
-    )?;
+    let rows = all(connection, "workloads", states!(""), params![no], |row| {
+        read_state(row, &mailbox)
+    })?;
     for (workload, state) in rows {
         *mailbox.workload_mut(workload) = state;
     }
@@ -220,22 +265,63 @@ pub(super) fn get(connection: &Connection, id: MailboxId) -> Outcome<Option<Mail
     .transpose()
 }
 
-/// The number of a mailbox's row, and the mailbox, decoded only where it has changed.
-pub(super) fn get_kept(write: &Write<'_>, id: MailboxId) -> Outcome<(i64, Mailbox)> {
-    let (no, mailbox) = one(
-        write,
-        "mailboxes",
-        "SELECT no, revision, definition FROM mailboxes WHERE id = ?1",
-        params![id.bytes()],
-        |row| {
+/// A mailbox as a cycle needs it.
+pub(super) struct Found {
+    /// The number of its row.
+    pub(super) no: i64,
+    pub(super) mailbox: Mailbox,
+    /// Of the workload that was asked for: whether it is held, its fence, and until when.
+    pub(super) lease: (bool, u64, Timestamp),
+}
+
+/// Reads mailboxes for cycles, decoded only where they have changed.
+pub(super) struct Reading<'c> {
+    definition: Prepared<'c>,
+    states: Prepared<'c>,
+}
+
+impl<'c> Reading<'c> {
+    pub(super) fn new(connection: &'c Connection) -> Outcome<Self> {
+        Ok(Self {
+            definition: Prepared::new(
+                connection,
+                "mailboxes",
+                "SELECT no, revision, definition FROM mailboxes WHERE id = ?1",
+            )?,
+            states: Prepared::new(
+                connection,
+                "workloads",
+                states!(", holder IS NOT NULL, fence, lease_until_ms"),
+            )?,
+        })
+    }
+
+    pub(super) fn read(
+        &mut self,
+        write: &Write<'_>,
+        id: MailboxId,
+        wanted: Workload,
+    ) -> Outcome<Found> {
+        let found = self.definition.find(params![id.bytes()], |row| {
             let kept = write.database.decoded.mailboxes.json(id, row, 2)?;
             let mut mailbox = Mailbox::clone(&kept);
             mailbox.revision = row.unsigned(1)?;
-            Ok((row.get(0)?, mailbox))
-        },
-    )?
-    .ok_or_else(|| Failure::not_found("mailbox"))?;
-    Ok((no, complete(write, (no, mailbox))?))
+            Ok(Some((row.get(0)?, mailbox)))
+        })?;
+        let (no, mut mailbox) = found.ok_or_else(|| Failure::not_found("mailbox"))?;
+        let mut lease = None;
+        // Answers no row: each is taken in where it is read.
+        self.states.find(params![no], |row| {
+            let (workload, state) = read_state(row, &mailbox)?;
+            *mailbox.workload_mut(workload) = state;
+            if workload == wanted {
+                lease = Some((row.get(7)?, row.unsigned(8)?, row.time(9)?));
+            }
+            Ok(None::<()>)
+        })?;
+        let lease = lease.ok_or_else(|| Failure::not_found("workload"))?;
+        Ok(Found { no, mailbox, lease })
+    }
 }
 
 pub(super) fn by_address(
@@ -302,4 +388,14 @@ pub(super) fn list(
         read,
     )?;
     complete_all(connection, rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_good_health_is_its_json() {
+        assert_eq!(json(&Health::Healthy).expect("JSON"), HEALTHY);
+    }
 }

@@ -275,7 +275,54 @@ impl Store for SqliteStore {
     ) -> Result<Option<CycleStart>> {
         self.handle
             .write("cycle.begin", move |db| {
-                schedule::begin_cycle(db, mailbox, workload, holder, now, duration)
+                let mut beginning = schedule::Beginning::new(db, holder, now, duration)?;
+                match beginning.read(mailbox, workload)? {
+                    Some(start) => beginning.take(start).map(Some),
+                    None => Ok(None),
+                }
+            })
+            .await
+    }
+
+    async fn begin_cycles(
+        &self,
+        wanted: &[(MailboxId, Workload)],
+        holder: HolderId,
+        now: Timestamp,
+        duration: Duration,
+    ) -> Result<Vec<Result<Option<CycleStart>>>> {
+        const OPERATION: &str = "cycle.begin";
+        let wanted = wanted.to_vec();
+        self.handle
+            .write(OPERATION, move |db| {
+                let mut beginning = schedule::Beginning::new(db, holder, now, duration)?;
+                let mut begun = Vec::with_capacity(wanted.len());
+                for (mailbox, workload) in wanted {
+                    begun.push(match beginning.read(mailbox, workload) {
+                        Ok(Some(start)) => Ok(Some(beginning.take(start)?)),
+                        Ok(None) => Ok(None),
+                        Err(failure) => Err(failure.told(OPERATION)),
+                    });
+                }
+                Ok(begun)
+            })
+            .await
+    }
+
+    async fn finish_cycles(&self, ended: &[(Lease, CycleRecord)]) -> Result<Vec<Result<()>>> {
+        const OPERATION: &str = "cycle.finish";
+        let ended = ended.to_vec();
+        self.handle
+            .write(OPERATION, move |db| {
+                let mut finished = Vec::with_capacity(ended.len());
+                for (lease, cycle) in &ended {
+                    finished.push(match schedule::finish_cycle(db, lease, cycle) {
+                        Ok(()) => Ok(()),
+                        Err(failure) if failure.is_refusal() => Err(failure.told(OPERATION)),
+                        Err(failure) => return Err(failure),
+                    });
+                }
+                Ok(finished)
             })
             .await
     }

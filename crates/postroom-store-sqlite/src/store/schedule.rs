@@ -1,15 +1,20 @@
 //! Due times and leases.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
 use std::time::Duration;
 
-use postroom_core::{HolderId, MailboxId, Timestamp, Workload, planted};
+use postroom_core::{
+    HolderId, MailboxId, Organization, ProfileId, ServerProfile, Timestamp, Workload, planted,
+};
 use postroom_store::{CycleRecord, CycleStart, Due, Lease};
 use rusqlite::{Connection, params};
 
 use super::{config, incoming, mailboxes, outgoing};
 use crate::database::Write;
 use crate::failure::{Failure, Outcome};
-use crate::sql::{Id, all, change, int, json, one};
+use crate::sql::{Id, Prepared, all, change, int, one};
 
 macro_rules! due_workloads {
     ($enabled:literal) => {
@@ -23,6 +28,15 @@ macro_rules! due_workloads {
                AND (workloads.holder IS NULL OR workloads.lease_until_ms <= ?1)
              ORDER BY workloads.next_due_ms, workloads.mailbox_no, workloads.workload LIMIT ?2"
         )
+    };
+}
+
+/// What became due while the cycle ran stays due; a failure's wait is kept.
+macro_rules! record_columns {
+    () => {
+        "UPDATE workloads SET health = ?3,
+             next_due_ms = CASE WHEN ?7 IS NOT NULL AND next_due_ms > ?6 THEN min(next_due_ms, ?4) ELSE ?4 END,
+             idle_cycles = ?5, last_started_ms = ?6, last_succeeded_ms = coalesce(?7, last_succeeded_ms)"
     };
 }
 
@@ -40,7 +54,7 @@ pub(super) fn due(connection: &Connection, now: Timestamp, limit: u32) -> Outcom
             Ok(Due::new(
                 row.id(0)?,
                 row.maybe_id(1)?,
-                row.word(2)?,
+                mailboxes::workload(row, 2)?,
                 row.time(3)?,
             ))
         },
@@ -70,7 +84,7 @@ pub(super) fn set_due(
         write,
         "UPDATE workloads SET next_due_ms = ?3 WHERE mailbox_no = ?1 AND workload = ?2",
         params![
-            mailboxes::number(write, mailbox)?,
+            mailboxes::number_kept(write, mailbox)?,
             workload.as_str(),
             at.as_millis()
         ],
@@ -78,39 +92,134 @@ pub(super) fn set_due(
     Ok(())
 }
 
-/// Takes the lease and reads what a cycle needs, in one transaction.
-pub(super) fn begin_cycle(
-    write: &Write<'_>,
-    mailbox: MailboxId,
-    workload: Workload,
+/// Begins cycles, in one transaction: reads what each needs, and takes its lease last, so that one
+/// that cannot be read leaves nothing behind.
+pub(super) struct Beginning<'w> {
+    write: &'w Write<'w>,
     holder: HolderId,
     now: Timestamp,
     duration: Duration,
-) -> Outcome<Option<CycleStart>> {
-    let Some(lease) = acquire(write, mailbox, workload, holder, now, duration)? else {
-        return Ok(None);
-    };
-    let (organization, secrets) = config::organization_kept(write)?;
-    let (no, mailbox) = mailboxes::get_kept(write, mailbox)?;
-    let profile = match mailbox.profile {
-        Some(id) => config::profile_kept(write, id)?,
-        None => None,
-    };
-    let mut start = CycleStart::new(lease, organization, mailbox, profile);
-    start.secrets = Some(secrets);
-    match workload {
-        Workload::Incoming => {
-            start.folders = incoming::folder_states(write, no)?;
-            start.pending = incoming::any_pending(write, no, now)?;
-        }
-        Workload::Outgoing => start.pending = outgoing::any_open(write, no)?,
-        Workload::Items => {}
+    organization: Arc<Organization>,
+    secrets: u64,
+    profiles: BTreeMap<ProfileId, Option<Arc<ServerProfile>>>,
+    mailboxes: mailboxes::Reading<'w>,
+    folders: Prepared<'w>,
+    pending: Prepared<'w>,
+    take: Prepared<'w>,
+}
+
+impl<'w> Beginning<'w> {
+    pub(super) fn new(
+        write: &'w Write<'w>,
+        holder: HolderId,
+        now: Timestamp,
+        duration: Duration,
+    ) -> Outcome<Self> {
+        let connection = write.connection();
+        let (organization, secrets) = config::organization_kept(write)?;
+        Ok(Self {
+            write,
+            holder,
+            now,
+            duration,
+            organization,
+            secrets,
+            profiles: BTreeMap::new(),
+            mailboxes: mailboxes::Reading::new(connection)?,
+            folders: Prepared::new(connection, "folders", incoming::FOLDER_STATES)?,
+            pending: Prepared::new(connection, "ledger", incoming::ANY_PENDING)?,
+            take: Prepared::new(connection, "workloads", WRITE_LEASE)?,
+        })
     }
-    Ok(Some(start))
+
+    /// What a cycle begins with; `None` where somebody holds its lease. Nothing is written yet.
+    pub(super) fn read(
+        &mut self,
+        mailbox: MailboxId,
+        workload: Workload,
+    ) -> Outcome<Option<(i64, CycleStart)>> {
+        let found = self.mailboxes.read(self.write, mailbox, workload)?;
+        let (no, mailbox) = (found.no, found.mailbox);
+        let (held, fence, until) = found.lease;
+        if held && until > self.now {
+            return Ok(None);
+        }
+        let profile = match mailbox.profile {
+            Some(id) => match self.profiles.entry(id) {
+                Entry::Occupied(known) => known.get().clone(),
+                Entry::Vacant(entry) => entry.insert(config::profile_kept(self.write, id)?).clone(),
+            },
+            None => None,
+        };
+        let lease = Lease::new(
+            mailbox.id,
+            workload,
+            self.holder,
+            fence.saturating_add(1),
+            self.now.plus(self.duration),
+        );
+        let organization = Arc::clone(&self.organization);
+        let mut start = CycleStart::new(lease, organization, mailbox, profile);
+        start.secrets = Some(self.secrets);
+        match workload {
+            Workload::Incoming => {
+                self.folders.read_into(
+                    params![no],
+                    &mut start.folders,
+                    incoming::read_folder_state,
+                )?;
+                let now = self.now.as_millis();
+                let pending = self.pending.find(params![no, now], |_| Ok(Some(())))?;
+                start.pending = pending.is_some();
+            }
+            Workload::Outgoing => start.pending = outgoing::any_open(self.write, no)?,
+            Workload::Items => {}
+        }
+        Ok(Some((no, start)))
+    }
+
+    /// Takes the lease of what was read.
+    pub(super) fn take(&mut self, (no, start): (i64, CycleStart)) -> Outcome<CycleStart> {
+        let lease = &start.lease;
+        self.take.change(params![
+            no,
+            lease.workload.as_str(),
+            lease.holder.bytes(),
+            int(lease.fence),
+            lease.expires_at.as_millis(),
+        ])?;
+        Ok(start)
+    }
 }
 
 /// Records what a cycle leaves and gives its lease back.
 pub(super) fn finish_cycle(write: &Write<'_>, lease: &Lease, cycle: &CycleRecord) -> Outcome<()> {
+    if cycle.enabled {
+        // All at once, where the lease still is the current one.
+        let no = mailboxes::number_kept(write, lease.mailbox)?;
+        let finished = change(
+            write,
+            concat!(
+                record_columns!(),
+                ", holder = NULL, lease_until_ms = 0
+                 WHERE mailbox_no = ?1 AND workload = ?2 AND holder = ?8 AND fence = ?9"
+            ),
+            params![
+                no,
+                lease.workload.as_str(),
+                mailboxes::health_text(&cycle.health)?,
+                cycle.next_due.map(Timestamp::as_millis),
+                cycle.idle_cycles,
+                cycle.started.as_millis(),
+                cycle.succeeded.map(Timestamp::as_millis),
+                lease.holder.bytes(),
+                int(lease.fence),
+            ],
+        )?;
+        if finished > 0 {
+            return Ok(());
+        }
+    }
     record_cycle(write, lease, cycle)?;
     release(write, lease)
 }
@@ -131,11 +240,13 @@ fn current(
     .ok_or_else(|| Failure::not_found("workload"))
 }
 
+const WRITE_LEASE: &str = "UPDATE workloads SET holder = ?3, fence = ?4, lease_until_ms = ?5
+     WHERE mailbox_no = ?1 AND workload = ?2";
+
 fn write_lease(write: &Write<'_>, mailbox_no: i64, lease: &Lease) -> Outcome<()> {
     change(
         write,
-        "UPDATE workloads SET holder = ?3, fence = ?4, lease_until_ms = ?5
-         WHERE mailbox_no = ?1 AND workload = ?2",
+        WRITE_LEASE,
         params![
             mailbox_no,
             lease.workload.as_str(),
@@ -155,7 +266,7 @@ pub(super) fn acquire(
     now: Timestamp,
     duration: Duration,
 ) -> Outcome<Option<Lease>> {
-    let no = mailboxes::number(write, mailbox)?;
+    let no = mailboxes::number_kept(write, mailbox)?;
     let (held_by, fence, until) = current(write, no, workload)?;
     if held_by.is_some() && until > now {
         return Ok(None);
@@ -185,7 +296,7 @@ pub(super) fn renew(
 }
 
 pub(super) fn release(write: &Write<'_>, lease: &Lease) -> Outcome<()> {
-    let Ok(no) = mailboxes::number(write, lease.mailbox) else {
+    let Ok(no) = mailboxes::number_kept(write, lease.mailbox) else {
         return Ok(());
     };
     change(
@@ -227,9 +338,9 @@ pub(super) fn release_all(write: &Write<'_>) -> Outcome<()> {
 /// Whether a lease is the current one; answers the number of its mailbox's row.
 ///
 /// The fence decides, not the time: who is late but was not replaced still holds it.
-pub(super) fn check(connection: &Connection, lease: &Lease) -> Outcome<i64> {
-    let no = mailboxes::number(connection, lease.mailbox)?;
-    let (holder, fence, _) = current(connection, no, lease.workload)?;
+pub(super) fn check(write: &Write<'_>, lease: &Lease) -> Outcome<i64> {
+    let no = mailboxes::number_kept(write, lease.mailbox)?;
+    let (holder, fence, _) = current(write, no, lease.workload)?;
     let held = holder == Some(lease.holder) && fence == lease.fence;
     if held {
         Ok(no)
@@ -257,15 +368,14 @@ pub(super) fn record_cycle(write: &Write<'_>, lease: &Lease, cycle: &CycleRecord
     }
     change(
         write,
-        // What became due while the cycle ran stays due; a failure's wait is kept.
-        "UPDATE workloads SET health = ?3,
-             next_due_ms = CASE WHEN ?7 IS NOT NULL AND next_due_ms > ?6 THEN min(next_due_ms, ?4) ELSE ?4 END,
-             idle_cycles = ?5, last_started_ms = ?6, last_succeeded_ms = coalesce(?7, last_succeeded_ms)
-         WHERE mailbox_no = ?1 AND workload = ?2",
+        concat!(
+            record_columns!(),
+            " WHERE mailbox_no = ?1 AND workload = ?2"
+        ),
         params![
             no,
             lease.workload.as_str(),
-            json(&cycle.health)?,
+            mailboxes::health_text(&cycle.health)?,
             cycle.next_due.map(Timestamp::as_millis),
             cycle.idle_cycles,
             cycle.started.as_millis(),

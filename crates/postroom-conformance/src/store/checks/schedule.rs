@@ -308,6 +308,101 @@ pub(in crate::store) async fn a_cycle_begins_with_its_lease_and_ends_without(
     )
 }
 
+pub(in crate::store) async fn cycles_that_begin_and_end_together_do_so_each_for_itself(
+    case: &mut Case,
+) -> CheckResult {
+    let store = case.store();
+    let one = case.mailbox(1).await?;
+    let held = case.mailbox(2).await?;
+    let other = case.mailbox(3).await?;
+    let incoming = Workload::Incoming;
+    case.lease(&held, incoming).await?;
+    let nobody = postroom_core::MailboxId::from_random([99; 16]);
+    let wanted = [one.id, held.id, nobody, other.id].map(|id| (id, incoming));
+    let begun = store.begin_cycles(&wanted, holder(2), NOW, MINUTE).await?;
+    ensure_eq!(
+        begun.len(),
+        wanted.len(),
+        "answers for cycles that begin together"
+    );
+    let mut begun = begun.into_iter();
+    let mut next = || {
+        begun
+            .next()
+            .ok_or_else(|| Stop::failed("an answer is missing"))
+    };
+    let mut given = Vec::new();
+    for (at, mailbox) in [(0, Some(&one)), (1, None), (2, None), (3, Some(&other))] {
+        match (next()?, mailbox) {
+            (Ok(Some(start)), Some(mailbox)) => {
+                ensure_eq!(
+                    Some(&start.mailbox),
+                    store.mailbox(mailbox.id).await?.as_ref(),
+                    "the mailbox of a cycle"
+                );
+                given.push(start.lease);
+            }
+            (Ok(None), None) if at == 1 => {}
+            (Err(error), None) if at == 2 => {
+                ensure_eq!(
+                    error.kind(),
+                    ErrorKind::NotFound,
+                    "a mailbox that is not there"
+                );
+            }
+            (answer, _) => {
+                return Err(Stop::failed(format!("answer {at} is {answer:?}")));
+            }
+        }
+    }
+    let record = CycleRecord::succeeded(NOW, NOW, NOW.plus(MINUTE), 3);
+    let mut ended: Vec<_> = given
+        .into_iter()
+        .map(|lease| (lease, record.clone()))
+        .collect();
+    let lost = ended
+        .first()
+        .cloned()
+        .ok_or_else(|| Stop::failed("no lease"))?;
+    store.release_lease(&lost.0).await?;
+    let finished = store.finish_cycles(&ended).await?;
+    let kinds: Vec<_> = finished
+        .iter()
+        .map(|finished| {
+            finished
+                .as_ref()
+                .err()
+                .map(postroom_store::StoreError::kind)
+        })
+        .collect();
+    ensure_eq!(
+        kinds,
+        [Some(ErrorKind::LeaseLost), None],
+        "cycles that end together, one without its lease"
+    );
+    let after = store
+        .mailbox(other.id)
+        .await?
+        .map(|mailbox| (mailbox.incoming.idle_cycles, mailbox.incoming.next_due));
+    ensure_eq!(
+        after,
+        Some((3, Some(NOW.plus(MINUTE)))),
+        "what a cycle leaves"
+    );
+    let free = store
+        .acquire_lease(other.id, incoming, holder(1), NOW, MINUTE)
+        .await?;
+    ensure!(free.is_some(), "the lease of a cycle that ended is held");
+    // Asked again, because the answer was lost: nothing is stored twice.
+    ended.remove(0);
+    let finished = store.finish_cycles(&ended).await?;
+    ensure!(
+        finished.iter().all(Result::is_err),
+        "a cycle ended a second time"
+    );
+    Ok(())
+}
+
 pub(in crate::store) async fn a_lost_lease_writes_nothing(case: &mut Case) -> CheckResult {
     let store = case.store();
     let (user, old) = case.incoming(1).await?;
