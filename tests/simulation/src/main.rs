@@ -295,8 +295,24 @@ fn crash_points(arguments: &Arguments) -> ExitCode {
 
 fn speed(arguments: &Arguments) -> ExitCode {
     let mut fast = true;
+    let options = Options {
+        unchecked: true,
+        keep: if arguments.trace_now {
+            Keep::Print
+        } else {
+            Keep::Nothing
+        },
+        ..Options::default()
+    };
     for protocol in [Protocol::Ews, Protocol::Memory] {
-        let speed = measure(protocol, arguments.mailboxes, arguments.hours, false);
+        let name = match protocol {
+            Protocol::Ews => "ews",
+            Protocol::Memory => "memory",
+        };
+        if arguments.only.iter().all(|only| only != name) && !arguments.only.is_empty() {
+            continue;
+        }
+        let speed = measure(protocol, arguments.mailboxes, arguments.hours, &options);
         println!("{}", speed.text());
         let worked = speed
             .per_processor_second()

@@ -33,7 +33,7 @@ use crate::storage::Disk;
 use crate::trace::{Keep, Trace};
 
 /// How often the engine looks into the store for what others changed.
-const POLL: Duration = Duration::from_secs(180);
+pub const POLL: Duration = Duration::from_secs(180);
 /// How long a stop in good order may take.
 const STOP_PATIENCE: Duration = Duration::from_secs(600);
 
@@ -103,6 +103,8 @@ pub struct World {
     storage: Option<SqliteStorage>,
     /// The seams of the whole run.
     pub seams: Seams,
+    /// How often the engine looks into the store for what others changed.
+    pub poll: Duration,
     /// The process with the engine, where one runs.
     pub process: Option<Process>,
     rival: Option<Rival>,
@@ -163,6 +165,7 @@ impl World {
             threads,
             disk,
             storage: Some(storage),
+            poll: POLL,
             seams,
             process: None,
             rival: None,
@@ -263,7 +266,7 @@ impl World {
             registry = registry.with(behind(Arc::new(factory), false));
         }
         let mut bounds = Bounds::default();
-        bounds.poll = POLL;
+        bounds.poll = self.poll;
         let randomness: Arc<dyn Randomness> = Arc::<SimRandomness>::clone(&self.randomness);
         Engine::builder(store, crm, registry)
             .clock(clock)

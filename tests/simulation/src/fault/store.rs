@@ -171,6 +171,8 @@ store! {
     release_lease(lease: &Lease) -> () [lease.mailbox];
     record_cycle(lease: &Lease, cycle: &CycleRecord) -> () [lease.mailbox];
     begin_cycle(mailbox: MailboxId, workload: Workload, holder: HolderId, now: Timestamp, duration: Duration) -> Option<CycleStart> [mailbox];
+    begin_cycles(wanted: &[(MailboxId, Workload)], holder: HolderId, now: Timestamp, duration: Duration) -> Vec<Result<Option<CycleStart>>>;
+    finish_cycles(ended: &[(Lease, CycleRecord)]) -> Vec<Result<()>>;
     finish_cycle(lease: &Lease, cycle: &CycleRecord) -> () [lease.mailbox];
     folder_state(mailbox: MailboxId, folder: &FolderId) -> FolderState [mailbox];
     record_page(lease: &Lease, page: &PageRecord, now: Timestamp) -> PageOutcome [lease.mailbox];
