@@ -159,16 +159,23 @@ impl Intake<'_> {
         let candidates: Vec<_> = TrackingToken::candidates(settings, user, counter)
             .take(TOKENS_TRIED_MAX)
             .collect();
-        let taken = store.tokens_taken(&candidates).await?;
-        let free = candidates
-            .into_iter()
-            .zip(taken)
-            .find(|(token, taken)| {
-                planted!(TokenCounterWraps) || !taken && !self.tokens.contains(token)
-            })
-            .map(|(token, _)| token);
-        self.tokens.extend(free.clone());
-        Ok(free)
+        // The first is free as a rule.
+        let (first, others) = candidates.split_at(candidates.len().min(1));
+        for candidates in [first, others] {
+            let taken = store.tokens_taken(candidates).await?;
+            let free = candidates
+                .iter()
+                .zip(taken)
+                .find(|(token, taken)| {
+                    planted!(TokenCounterWraps) || !taken && !self.tokens.contains(token)
+                })
+                .map(|(token, _)| token.clone());
+            if free.is_some() {
+                self.tokens.extend(free.clone());
+                return Ok(free);
+            }
+        }
+        Ok(None)
     }
 
     async fn store(self, cursor: &postroom_store::CrmCursor) -> Result<()> {

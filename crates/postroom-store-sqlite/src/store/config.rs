@@ -9,39 +9,30 @@ use postroom_store::{Page, SecretOwner};
 use rusqlite::{Connection, params};
 
 use super::secrets;
-use crate::database::{Read, Write};
+use crate::database::{Database, Read, Write};
 use crate::failure::{Failure, Outcome};
 use crate::sql::{Id, all, change, insert, int, json, one};
 
-pub(super) fn organization(connection: &Connection) -> Outcome<Organization> {
-    one(
-        connection,
-        "organization",
-        "SELECT id, definition FROM organization WHERE only_row = 1",
-        [],
-        |row| {
-            let mut organization: Organization = row.json(1)?;
-            organization.id = row.id(0)?;
-            Ok(organization)
-        },
-    )?
-    .ok_or_else(|| Failure::Corrupt {
-        table: "organization",
-        column: "only_row".to_owned(),
-    })
+pub(super) fn organization(read: &Read<'_>) -> Outcome<Organization> {
+    let (organization, _) = organization_kept(read, read.database)?;
+    Ok(Arc::unwrap_or_clone(organization))
 }
 
-/// The same, decoded only where it has changed, and the number that changes with every secret.
-pub(super) fn organization_kept(write: &Write<'_>) -> Outcome<(Arc<Organization>, u64)> {
+/// The organization, decoded only where it has changed, and the number that changes with every
+/// secret.
+pub(super) fn organization_kept(
+    connection: &Connection,
+    database: &Database,
+) -> Outcome<(Arc<Organization>, u64)> {
     one(
-        write,
+        connection,
         "organization",
         "SELECT id, definition, secrets_changed FROM organization WHERE only_row = 1",
         [],
         |row| {
             let id = row.id(0)?;
             let secrets = row.unsigned(2)?;
-            let kept = write.database.decoded.organizations.json(id, row, 1)?;
+            let kept = database.decoded.organizations.json(id, row, 1)?;
             if kept.id == id {
                 return Ok((kept, secrets));
             }

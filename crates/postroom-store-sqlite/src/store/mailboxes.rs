@@ -9,7 +9,7 @@ use postroom_core::{EmailAddress, Mailbox, MailboxId, PartyId, Timestamp, Worklo
 use postroom_store::{MailboxFilter, MailboxOfParty, Page};
 use rusqlite::{Connection, params};
 
-use crate::database::Write;
+use crate::database::{Read, Write};
 use crate::failure::{Failure, Outcome};
 use crate::sql::{Id, Prepared, Row, all, change, insert, int, json, one};
 
@@ -324,18 +324,20 @@ impl<'c> Reading<'c> {
     }
 }
 
-pub(super) fn by_address(
-    connection: &Connection,
-    address: &EmailAddress,
-) -> Outcome<Option<Mailbox>> {
+pub(super) fn by_address(read: &Read<'_>, address: &EmailAddress) -> Outcome<Option<Mailbox>> {
     one(
-        connection,
-        "mailboxes",
-        "SELECT no, revision, definition FROM mailboxes WHERE address = ?1",
-        params![address.normalized()],
         read,
+        "mailboxes",
+        "SELECT no, revision, definition, id FROM mailboxes WHERE address = ?1",
+        params![address.normalized()],
+        |row| {
+            let kept = read.database.decoded.mailboxes.json(row.id(3)?, row, 2)?;
+            let mut mailbox = Mailbox::clone(&kept);
+            mailbox.revision = row.unsigned(1)?;
+            Ok((row.get(0)?, mailbox))
+        },
     )?
-    .map(|row| complete(connection, row))
+    .map(|row| complete(read, row))
     .transpose()
 }
 

@@ -75,7 +75,7 @@ impl Store for SqliteStore {
 
     async fn organization(&self) -> Result<Organization> {
         self.handle
-            .read("organization.read", move |db| config::organization(db))
+            .read("organization.read", config::organization)
             .await
     }
 
@@ -89,9 +89,7 @@ impl Store for SqliteStore {
     }
 
     async fn profiles(&self) -> Result<Vec<ServerProfile>> {
-        self.handle
-            .read("profile.list", move |db| config::profiles(db))
-            .await
+        self.handle.read("profile.list", config::profiles).await
     }
 
     async fn profile(&self, id: ProfileId) -> Result<Option<ServerProfile>> {

@@ -3,7 +3,7 @@
 use postroom_core::email::MessageId;
 use postroom_core::health::Health;
 use postroom_core::outbox::{OutboxEntry, OutboxState};
-use postroom_core::{MailboxId, OutboxId, PartyId, RawMessage, Timestamp};
+use postroom_core::{MailboxId, OutboxId, PartyId, RawMessage, RecordId, Timestamp};
 use postroom_store::{
     CrmCursor, Lease, LedgerCounts, NewOutgoing, OutboxFilter, Page, TokenNumbers,
 };
@@ -60,7 +60,7 @@ pub(super) fn enqueue(
     cursor: Option<&CrmCursor>,
 ) -> Outcome<()> {
     let mut indexing = Indexing::new(write)?;
-    let healthy = json(&Health::Healthy)?;
+    let healthy = mailboxes::health_text(&Health::Healthy)?;
     for email in emails {
         let entry = &email.entry;
         if let Some(record) = &entry.record {
@@ -75,7 +75,7 @@ pub(super) fn enqueue(
                 continue;
             }
         }
-        let mailbox_no = mailboxes::number(write, entry.mailbox)?;
+        let mailbox_no = mailboxes::number_kept(write, entry.mailbox)?;
         let place = write.append(&email.raw)?;
         insert(
             write,
@@ -225,15 +225,15 @@ pub(super) fn advance(
     to: &OutboxState,
     alias: Option<&MessageId>,
 ) -> Outcome<()> {
-    let (no, mailbox_no, stored) = one(
+    let (no, mailbox_no, record, stored) = one(
         write,
         "outbox",
-        "SELECT no, mailbox_no, entry, state FROM outbox WHERE id = ?1",
+        "SELECT no, mailbox_no, record, state FROM outbox WHERE id = ?1",
         params![id.bytes()],
         |row| {
-            let mut entry: OutboxEntry = row.json(2)?;
-            entry.state = row.json(3)?;
-            Ok((row.get::<i64>(0)?, row.get::<i64>(1)?, entry))
+            let (no, mailbox_no) = (row.get::<i64>(0)?, row.get::<i64>(1)?);
+            let record: Option<RecordId> = row.maybe_id(2)?;
+            Ok((no, mailbox_no, record, row.json::<OutboxState>(3)?))
         },
     )?
     .ok_or_else(|| Failure::not_found("outbox entry"))?;
@@ -242,8 +242,8 @@ pub(super) fn advance(
     {
         return Err(Failure::invalid("the lease is for another mailbox"));
     }
-    if &stored.state != from {
-        return Err(Failure::conflict("the email has moved on").with("state", stored.state.name()));
+    if &stored != from {
+        return Err(Failure::conflict("the email has moved on").with("state", stored.name()));
     }
     change(
         write,
@@ -253,10 +253,10 @@ pub(super) fn advance(
             to.name(),
             json(to)?,
             not_before(to),
-            stored.record.is_some() && is_told(to),
+            record.is_some() && is_told(to),
         ],
     )?;
-    if let (Some(alias), Some(record)) = (alias, stored.record) {
+    if let (Some(alias), Some(record)) = (alias, record) {
         index::add_alias(write, record, alias)?;
     }
     Ok(())

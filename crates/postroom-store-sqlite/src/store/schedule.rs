@@ -82,7 +82,8 @@ pub(super) fn set_due(
 ) -> Outcome<()> {
     change(
         write,
-        "UPDATE workloads SET next_due_ms = ?3 WHERE mailbox_no = ?1 AND workload = ?2",
+        "UPDATE workloads SET next_due_ms = ?3
+         WHERE mailbox_no = ?1 AND workload = ?2 AND next_due_ms IS NOT ?3",
         params![
             mailboxes::number_kept(write, mailbox)?,
             workload.as_str(),
@@ -116,7 +117,7 @@ impl<'w> Beginning<'w> {
         duration: Duration,
     ) -> Outcome<Self> {
         let connection = write.connection();
-        let (organization, secrets) = config::organization_kept(write)?;
+        let (organization, secrets) = config::organization_kept(write, write.database)?;
         Ok(Self {
             write,
             holder,
