@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::api::{AdminError, Code, ErrorKind};
+use crate::api::{AdminError, Code, ErrorKind, nearest};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -243,6 +243,20 @@ impl From<AdminError> for Failure {
         }
         if let Some(detail) = detail {
             failure.facts.entry("detail".to_owned()).or_insert(detail);
+        }
+        // Whoever misspelled a kind of mail system did not meet one that refuses.
+        if let (Some(kind), Some(known)) = (
+            error.context().get("kind"),
+            error.context().get("known_kinds"),
+        ) {
+            failure.exit = Exit::Usage;
+            failure.message = format!("there is no kind of mail system {kind}");
+            failure.cause = None;
+            failure.hint = Some(match nearest(kind, known.split(", ")) {
+                Some(name) => format!("Did you mean {name}?"),
+                None => format!("There are: {known}."),
+            });
+            failure.facts.clear();
         }
         failure
     }

@@ -19,12 +19,18 @@ async fn every_shell_has_its_completions() {
         }
     }
     // A script that a shell cannot read would break it at every start.
-    folder.write("completions", folder.run(&["completions", "bash"]).await.ok().out);
+    folder.write(
+        "completions",
+        folder.run(&["completions", "bash"]).await.ok().out,
+    );
     let mut bash = folder.command(std::path::Path::new("bash"));
     bash.args(["-n", "completions"]);
     crate::support::finish(bash).await.ok();
     let unknown = folder.run(&["completions", "bsh"]).await;
-    assert!(unknown.code == 2 && unknown.err.contains("bash"), "{unknown:?}");
+    assert!(
+        unknown.code == 2 && unknown.err.contains("bash"),
+        "{unknown:?}"
+    );
 }
 
 #[tokio::test]
@@ -35,7 +41,9 @@ async fn every_command_has_its_page() {
     folder.run(&["man", "pages"]).await.ok();
     let commands = include_str!("../../src/tests/commands.txt");
     for line in commands.lines() {
-        let words = line.split(' ').take_while(|word| !word.starts_with(['-', '<']));
+        let words = line
+            .split(' ')
+            .take_while(|word| !word.starts_with(['-', '<']));
         let name = words.collect::<Vec<_>>().join("-");
         let page = std::fs::read_to_string(folder.path("pages").join(format!("{name}.1")));
         assert!(page.unwrap().contains(".SH NAME"), "{name}");

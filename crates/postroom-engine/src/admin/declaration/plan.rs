@@ -6,7 +6,8 @@ mod profiles;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use postroom_core::{EmailAddress, MailboxId, PartyId, ProfileId};
+use postroom_core::party::Party;
+use postroom_core::{EmailAddress, Mailbox, MailboxId, Organization, PartyId, ProfileId};
 use serde_json::{Value, json};
 
 use super::change::{Action, Change, FieldChange, Target};
@@ -74,6 +75,10 @@ pub fn plan(
 struct Planner<'a> {
     current: &'a Snapshot,
     wanted: &'a Declaration,
+    mailboxes: BTreeMap<MailboxId, &'a Mailbox>,
+    parties: BTreeMap<PartyId, &'a (Party, Vec<EmailAddress>)>,
+    /// The organization as it is declared.
+    organization: Organization,
     /// Names of what there is and of what there will be, the latter with ids for the time being.
     names: Names,
     passwords: BTreeMap<(Noun, usize), Vec<PasswordUse>>,
@@ -110,9 +115,14 @@ impl<'a> Planner<'a> {
             let (noun, index, _) = wanted.key;
             passwords.entry((noun, index)).or_default().push(wanted);
         }
+        let (organization, _) =
+            organization_with(&current.organization, &wanted.organization, &names);
         Self {
             current,
             wanted,
+            mailboxes: current.mailboxes.iter().map(|m| (m.id, m)).collect(),
+            parties: current.parties.iter().map(|p| (p.0.id, p)).collect(),
+            organization,
             names,
             passwords,
             findings: Vec::new(),

@@ -134,10 +134,6 @@ impl Snapshot {
             .filter(move |(party, _)| !owners.contains(&party.id))
     }
 
-    pub(super) fn party(&self, id: PartyId) -> Option<&(Party, Vec<EmailAddress>)> {
-        self.parties.iter().find(|(party, _)| party.id == id)
-    }
-
     pub(super) fn names(&self) -> Names {
         let mut names = Names::default();
         for profile in &self.profiles {

@@ -11,9 +11,7 @@ use super::{
     Action, Change, FieldChange, Fields, Noun, Planner, Problem, Target, addresses, differences,
     everything, for_the_time_being, subject, text, without_passwords,
 };
-use crate::admin::declaration::shape::{
-    APPROVAL, OTHER_ADDRESSES, mailbox_fields, mailbox_with, organization_with,
-};
+use crate::admin::declaration::shape::{APPROVAL, OTHER_ADDRESSES, mailbox_fields, mailbox_with};
 use crate::admin::declaration::snapshot::noun_of;
 use crate::plan::edit::{MailboxEdit, edited};
 
@@ -99,7 +97,7 @@ impl Planner<'_> {
     fn mailbox(&mut self, noun: Noun, index: usize, stored: Option<MailboxId>) -> Option<Change> {
         let findings = self.findings.len();
         let entry = self.wanted.entries(noun).get(index)?;
-        let stored = stored.and_then(|id| self.current.mailboxes.iter().find(|m| m.id == id));
+        let stored = stored.and_then(|id| self.mailboxes.get(&id).copied());
         if stored.is_none() && text(entry, "name").is_none_or(|name| name.trim().is_empty()) {
             self.find(noun, index, Some("name"), "name is needed");
             return None;
@@ -172,12 +170,9 @@ impl Planner<'_> {
             Noun::Queue => MailboxOwner::Queue(owner),
             _ => MailboxOwner::Forward,
         };
-        let organization = &self.current.organization;
-        let (organization, _) =
-            organization_with(organization, &self.wanted.organization, &self.names);
         let id = MailboxId::from_random(for_the_time_being(noun, index));
         let bare = Mailbox::new(id, "", owner, None);
-        let defaults = MailboxEdit::defaults(&organization.settings.mailbox_defaults, &owner);
+        let defaults = MailboxEdit::defaults(&self.organization.settings.mailbox_defaults, &owner);
         edited(&bare, &defaults).unwrap_or(bare)
     }
 
@@ -216,7 +211,7 @@ impl Planner<'_> {
         };
         let party = stored
             .and_then(|mailbox| mailbox.owner.party())
-            .and_then(|id| self.current.party(id));
+            .and_then(|id| self.parties.get(&id));
         let there: BTreeSet<EmailAddress> = party
             .into_iter()
             .flat_map(|(_, addresses)| addresses.iter().cloned())

@@ -113,7 +113,7 @@ impl Planner<'_> {
     fn party(&mut self, index: usize, wanted: &Wanted, stored: Option<PartyId>) -> Option<Change> {
         let findings = self.findings.len();
         let entry = self.wanted.parties.get(index)?;
-        let stored = stored.and_then(|id| self.current.party(id));
+        let stored = stored.and_then(|id| self.parties.get(&id).copied());
         let mut given = entry.clone();
         let listed = given.remove(ADDRESSES).is_some();
         let base = stored.map_or_else(
