@@ -364,8 +364,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     async fn outgoing_cursor(&self) -> Result<Option<CrmCursor>>;
 
     /// Takes over outgoing emails and the cursor of the feed together. An entry whose record is in
-    /// the outbox already is left out: the feed may repeat. A store may make outgoing email of their
-    /// mailboxes due in the same unit of work, where it is healthy.
+    /// the outbox already is left out: the feed may repeat. Outgoing email of their mailboxes becomes due
+    /// in the same unit of work, where it is healthy: no other look at it may be near.
     async fn enqueue_outgoing(
         &self,
         emails: &[NewOutgoing],

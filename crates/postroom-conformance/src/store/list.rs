@@ -114,6 +114,7 @@ macro_rules! __store_checks {
             outbox: [
                 emails_and_cursor_are_taken_over_together
                 the_feed_may_repeat
+                what_was_taken_over_is_due
                 due_entries_come_oldest_first
                 a_state_that_has_moved_on_is_a_conflict
                 a_lost_lease_does_not_advance

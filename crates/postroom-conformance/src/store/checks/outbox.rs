@@ -1,10 +1,11 @@
 //! The outbox.
 
 use postroom_core::catalogue::Code;
+use postroom_core::health::Health;
 use postroom_core::outbox::{OutboxEntry, OutboxState, SendPhase, SentReceipt};
 use postroom_core::tracking::CorrelationQuery;
 use postroom_core::{OutboxId, Workload};
-use postroom_store::{CrmCursor, ErrorKind, OutboxFilter, Page};
+use postroom_store::{CrmCursor, CycleRecord, ErrorKind, OutboxFilter, Page};
 
 use crate::check::{CheckResult, Stop, ensure, ensure_eq};
 use crate::store::case::{
@@ -133,6 +134,46 @@ pub(in crate::store) async fn the_feed_may_repeat(case: &mut Case) -> CheckResul
         .map(|(name, count)| (name.as_str(), *count))
         .collect();
     ensure_eq!(seen, [("pending_send", 3), ("sending", 1)], "the counts");
+    Ok(())
+}
+
+pub(in crate::store) async fn what_was_taken_over_is_due(case: &mut Case) -> CheckResult {
+    let user = case.mailbox(1).await?;
+    let later = NOW.plus(60 * MINUTE);
+    let due = async |case: &Case| {
+        let due = case.store().due(NOW, 10).await?;
+        CheckResult::Ok(
+            due.into_iter()
+                .any(|due| due.workload == Workload::Outgoing),
+        )
+    };
+    case.store()
+        .set_due(user.id, Workload::Outgoing, later)
+        .await?;
+    ensure!(!due(case).await?, "outgoing email is due before its time");
+    case.store()
+        .enqueue_outgoing(&[outgoing(&user, 1)?], None)
+        .await?;
+    case.reopen().await?;
+    ensure!(due(case).await?, "what was taken over is not due");
+    // In trouble, it keeps its time.
+    let lease = case.lease(&user, Workload::Outgoing).await?;
+    let mut record = CycleRecord::succeeded(NOW, NOW, later, 0);
+    record.succeeded = None;
+    record.health = Health::Retrying {
+        code: Code::ServerBusy,
+        failures: 1,
+        since: NOW,
+    };
+    case.store().record_cycle(&lease, &record).await?;
+    case.store().release_lease(&lease).await?;
+    case.store()
+        .enqueue_outgoing(&[outgoing(&user, 2)?], None)
+        .await?;
+    ensure!(
+        !due(case).await?,
+        "outgoing email in trouble is due before its time"
+    );
     Ok(())
 }
 
