@@ -277,6 +277,8 @@ impl Driver<'_> {
     async fn settle(&mut self) -> bool {
         self.world.seams.calm();
         self.world.note(Event::FaultsEnded);
+        // Before anybody mends anything: a test would switch on again what an outage switched off.
+        self.look().await;
         let begin = Instant::now();
         let (mut looks, mut quiet) = (0_u32, false);
         loop {
@@ -344,10 +346,17 @@ impl Driver<'_> {
 
     /// A look of the oracle in the middle: only what must hold at any time.
     async fn checkpoint(&mut self) {
-        if !self.checked || self.checkpoints >= CHECKPOINTS_MAX || !self.violations.is_empty() {
+        if self.checkpoints < CHECKPOINTS_MAX {
+            self.checkpoints += 1;
+            self.look().await;
+        }
+    }
+
+    /// Such a look, however many there were.
+    async fn look(&mut self) {
+        if !self.checked || !self.violations.is_empty() {
             return;
         }
-        self.checkpoints += 1;
         let (store, crm) = (self.world.store(), self.world.crm());
         let view = gather(Sources {
             history: &self.world.history,

@@ -1,6 +1,6 @@
 //! Which messages belong together, as their writers know.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::facts::Facts;
 use crate::history::Thread;
@@ -10,8 +10,6 @@ use crate::history::Thread;
 pub struct Conversations {
     /// A message that it belongs together with, nearer to the root.
     towards: BTreeMap<String, String>,
-    /// The roots of those in which somebody of the application wrote.
-    ours: BTreeSet<String>,
 }
 
 impl Conversations {
@@ -34,8 +32,6 @@ impl Conversations {
                 all.join(marker, parent);
             }
         }
-        let ours = facts.written.keys();
-        all.ours = ours.map(|marker| all.root(marker).to_owned()).collect();
         all
     }
 
@@ -43,12 +39,6 @@ impl Conversations {
     #[must_use]
     pub fn together(&self, one: &str, other: &str) -> bool {
         self.root(one) == self.root(other)
-    }
-
-    /// Whether somebody of the application wrote in the message's conversation.
-    #[must_use]
-    pub fn is_ours(&self, marker: &str) -> bool {
-        self.ours.contains(self.root(marker))
     }
 
     fn root<'a>(&'a self, marker: &'a str) -> &'a str {

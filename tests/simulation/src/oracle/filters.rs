@@ -9,7 +9,7 @@ use postroom_core::{MailboxId, RecordId};
 use super::Violation;
 use super::conversation::Conversations;
 use super::facts::{Facts, Written};
-use super::view::View;
+use super::view::{Record, View};
 use crate::history::{Letter, Thread};
 
 /// Checks that nothing is on record that no filter can have taken. What must be on record is looked at
@@ -24,7 +24,7 @@ pub fn check(view: &View, facts: &Facts) -> Vec<Violation> {
         };
         let mut concerned = concerned(facts, letter).into_iter().peekable();
         if concerned.peek().is_some()
-            && concerned.all(|id| surely_refuses(facts, &conversations, id, letter))
+            && concerned.all(|id| surely_refuses(view, facts, &conversations, id, record))
         {
             let text = format!(
                 "{} of {} is on record as {}, and no filter takes it",
@@ -56,17 +56,29 @@ fn sender(facts: &Facts, letter: &Letter) -> Option<bool> {
     facts.known.get(&letter.from.to_ascii_lowercase()).copied()
 }
 
-/// Whether no setting that the mailbox ever had takes the message.
+/// Whether no setting that the mailbox ever had takes the message on record.
 #[must_use]
 pub fn surely_refuses(
+    view: &View,
     facts: &Facts,
     conversations: &Conversations,
     mailbox: MailboxId,
-    letter: &Letter,
+    record: &Record,
 ) -> bool {
+    let letter = record.marker.as_ref().and_then(|m| facts.letters.get(m));
+    let Some(letter) = letter else {
+        return false;
+    };
     let sender = sender(facts, letter);
-    // What was answered before it was recorded may be tied to its answer.
-    let strange = letter.thread == Thread::None && !conversations.is_ours(&letter.marker);
+    // What was answered before it was recorded may be tied to its answer, and a copy that nothing
+    // shows to be one to the first: to any record of the conversation that was made before, as the
+    // order of their ids tells.
+    let strange = letter.thread == Thread::None
+        && !view.records.iter().any(|other| {
+            let marker = other.marker.as_deref();
+            other.id < record.id
+                && marker.is_some_and(|m| conversations.together(m, &letter.marker))
+        });
     facts.always(mailbox, |mailbox| match mailbox.filter {
         TrackingFilter::All => false,
         TrackingFilter::RepliesToCrmEmail => strange,
@@ -237,6 +249,20 @@ mod tests {
             let found = texts(&fate(filter, known, Thread::None, false));
             assert_eq!(!found.is_empty(), taken, "{filter:?} {known:?}: {found:?}");
         }
+    }
+
+    #[test]
+    fn what_is_on_record_of_a_conversation_draws_the_rest_of_it_after_it() {
+        let complains = |other: u8| {
+            let mut world = fate(TrackingFilter::RepliesToCrmEmail, None, Thread::None, true);
+            let mut copy = world.record_mut("m3").clone();
+            let name = copy.id.to_string();
+            copy.id = RecordId::from_random([other; 16]);
+            world.view.records.push(copy);
+            texts(&world).iter().any(|text| text.contains(&name))
+        };
+        assert!(!complains(0));
+        assert!(complains(255));
     }
 
     #[test]

@@ -74,7 +74,7 @@ fn judge(
     if !concerns {
         return Some("names another address, and lies in the queue");
     }
-    surely_refuses(facts, conversations, mailbox, letter)
+    surely_refuses(view, facts, conversations, mailbox, record)
         .then_some("is refused by its filter, and lies in")
 }
 
