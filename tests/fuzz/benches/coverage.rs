@@ -1,5 +1,14 @@
 //! One target, steered by coverage: libFuzzer's own main function, arguments and corpus folders.
-//! docs/testing.md has the command. Without `--cfg fuzzing` there is nothing here.
+//! Without `--cfg fuzzing` there is nothing here. Not built so far; meant to be run so, from the
+//! repository (`--target` keeps build scripts uninstrumented):
+//!
+//! ```sh
+//! mkdir -p /tmp/mime && RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+//!   -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+//!   -Cllvm-args=-sanitizer-coverage-trace-compares" POSTROOM_FUZZ_TARGET=mime POSTROOM_FUZZ_SEEDS=/tmp/mime \
+//!   cargo bench --profile sim --target x86_64-unknown-linux-gnu --target-dir target/coverage \
+//!   -p postroom-fuzz --bench coverage -- -max_total_time=3600 /tmp/mime
+//! ```
 
 #![cfg_attr(fuzzing, no_main)]
 
