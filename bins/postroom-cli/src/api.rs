@@ -2,8 +2,11 @@
 
 pub(crate) use postroom::core::alert::{Alert, Subject};
 pub(crate) use postroom::core::approval::ApprovalState;
+pub(crate) use postroom::core::connection::{
+    ConnectionStep, ConnectionTest, Direction, StepOutcome, TestOutcome,
+};
 pub(crate) use postroom::core::health::Health;
-pub(crate) use postroom::core::job::{Job, JobKind, TestStep};
+pub(crate) use postroom::core::job::{Job, JobKind, JobState, TestStep};
 pub(crate) use postroom::core::ledger::{LedgerEntry, LedgerState};
 pub(crate) use postroom::core::mailbox::{DeliveryMethod, MailboxOwner, TestStatus, WorkloadState};
 pub(crate) use postroom::core::organization::{Deployment, DeploymentKind, OrganizationSettings};
@@ -15,9 +18,9 @@ pub(crate) use postroom::core::profile::{
 };
 pub(crate) use postroom::core::tracking::TrackingFilter;
 pub(crate) use postroom::core::{
-    AlertId, Code, EmailAddress, LedgerId, Level, Mailbox, MailboxId, NamedAddress, Organization,
-    OrganizationId, OutboxId, PartyId, ProfileId, RawMessage, RecordId, Secret, ServerProfile,
-    Timestamp, Workload,
+    AlertId, Audience, Code, EmailAddress, JobId, LedgerId, Level, Mailbox, MailboxId,
+    NamedAddress, Organization, OrganizationId, OutboxId, PartyId, RawMessage, RecordId, Secret,
+    ServerProfile, Timestamp, Workload,
 };
 pub(crate) use postroom::engine::declaration::{
     Action, Change, Declaration, FieldChange, Finding, PasswordSource as DeclaredPassword,
@@ -28,13 +31,12 @@ pub(crate) use postroom::engine::{
     NewMailbox, OutgoingDecision, ProfileDirection, StepReport,
 };
 pub(crate) use postroom::provider::context::{Clock, Randomness, SystemClock, SystemRandomness};
-pub(crate) use postroom::provider::{ProbeOutcome, ProbeStep};
 pub(crate) use postroom::sqlite::{
     EmailFilter, EmailView, KeySource, NewEmail, PartyFilter, SqliteCrm, SqliteStorage,
     StorageOptions, create_key_file,
 };
 pub(crate) use postroom::store::{
-    AlertFilter, LedgerCounts, LedgerFilter, MailboxFilter, OutboxFilter, OutgoingAttachment, Page,
-    StoreError,
+    AlertFilter, JobFilter, LedgerCounts, LedgerFilter, MailboxFilter, OutboxFilter,
+    OutgoingAttachment, Page, StoreError, Wall,
 };
 pub(crate) use postroom::{Admin, AdminError, Engine, ErrorKind, default_providers};

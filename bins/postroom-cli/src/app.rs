@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::api::{
     Admin, AdminError, BulkOutcome, Clock, Code, Deployment, DeploymentKind, EmailAddress, Engine,
     ErrorKind, KeySource, Mailbox, MailboxFilter, MailboxId, Organization, OrganizationId, Page,
-    Principal, ProfileId, Randomness, ServerProfile, SqliteCrm, SqliteStorage, StorageOptions,
-    SystemClock, SystemRandomness, Timestamp, create_key_file, default_providers, nearest,
+    Principal, Randomness, ServerProfile, SqliteCrm, SqliteStorage, StorageOptions, SystemClock,
+    SystemRandomness, Timestamp, create_key_file, default_providers, nearest,
 };
 use crate::args::Global;
 use crate::failure::{Exit, Failure, Result};
@@ -220,17 +220,6 @@ impl<'a> App<'a> {
             mailboxes.push(self.mailbox(name).await?);
         }
         Ok(mailboxes)
-    }
-
-    /// The address of the first mailbox of a profile.
-    pub(crate) async fn first_address(&self, profile: ProfileId) -> Result<Option<EmailAddress>> {
-        let mut filter = MailboxFilter::default();
-        filter.profile = Some(profile);
-        let mailboxes = self
-            .admin
-            .mailboxes(&self.principal, &filter, Page::first(100))
-            .await?;
-        Ok(mailboxes.into_iter().find_map(|mailbox| mailbox.address))
     }
 
     /// Shows the outcome of an operation on several mailboxes, one row each, and fails as a whole

@@ -109,6 +109,9 @@ pub(crate) enum Command {
     Reject(command::approve::Approval),
     /// Test mailboxes, and enable what passes ("Test & Enable").
     Test(command::test::Test),
+    /// Jobs: tests that wait, run or are done.
+    #[command(subcommand)]
+    Job(command::job::Job),
     /// Do once, now, what the engine would do: fetch, decide, record, send.
     Sync(command::sync::Sync),
     /// Run the engine until Ctrl-C.

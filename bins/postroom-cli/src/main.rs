@@ -79,6 +79,7 @@ async fn run(output: &Output, global: &args::Global, command: Command) -> Result
                 Command::Export(export) => export.run(&app).await,
                 Command::Apply(apply) => apply.run(&app).await,
                 Command::Test(test) => test.run(&app).await,
+                Command::Job(job) => job.run(&app).await,
                 Command::Sync(sync) => sync.run(&app).await,
                 Command::Run(run) => run.run(&app).await,
                 Command::Email(command) => command.run(&app).await,

@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::api::{
-    ApprovalState, Code, Health, Job, Mailbox, MailboxOwner, ProbeOutcome, ProbeStep,
-    ServerProfile, TestStatus, TestStep, Timestamp, Workload, WorkloadState,
+    ApprovalState, Code, ConnectionStep, Health, Job, Mailbox, MailboxOwner, ServerProfile,
+    StepOutcome, TestStatus, TestStep, Timestamp, Workload, WorkloadState,
 };
 use crate::output::Output;
 
@@ -219,33 +219,20 @@ fn step_line(
 ) -> String {
     let (mark, rest) = match failure {
         Some(code) => (output.bad("FAIL"), format!("{evidence} [{code}]")),
-        None if skipped => (output.faint("  - "), "not reached".to_owned()),
+        None if skipped && evidence.is_empty() => (output.faint("  - "), "not reached".to_owned()),
+        None if skipped => (output.faint("  - "), format!("not tried: {evidence}")),
         None => (output.green(" ok "), evidence.to_owned()),
     };
     format!("  {mark}  {name:<24} {}", crate::output::printable(&rest))
 }
 
-pub(crate) fn probe_step(output: &Output, step: &ProbeStep) -> String {
+pub(crate) fn connection_step(output: &Output, step: &ConnectionStep) -> String {
     let failure = match step.outcome {
-        ProbeOutcome::Failed(code) => Some(code),
-        ProbeOutcome::Passed | ProbeOutcome::NotReached => None,
+        StepOutcome::Failed(code) => Some(code),
+        StepOutcome::Passed | StepOutcome::NotReached => None,
     };
-    step_line(
-        output,
-        step.name,
-        failure,
-        step.outcome == ProbeOutcome::NotReached,
-        &step.evidence,
-    )
-}
-
-pub(crate) fn probe_step_json(step: &ProbeStep) -> Value {
-    let (outcome, code) = match step.outcome {
-        ProbeOutcome::Passed => ("passed", None),
-        ProbeOutcome::Failed(code) => ("failed", Some(code.as_str())),
-        ProbeOutcome::NotReached => ("not_reached", None),
-    };
-    json!({ "name": step.name, "outcome": outcome, "code": code, "evidence": step.evidence })
+    let skipped = step.outcome == StepOutcome::NotReached;
+    step_line(output, &step.name, failure, skipped, &step.evidence)
 }
 
 pub(crate) fn test_step(output: &Output, step: &TestStep) -> String {
@@ -265,6 +252,8 @@ pub(crate) fn job(job: &Job) -> Value {
         "requested_by": job.requested_by,
         "requested_at": job.requested_at.to_string(),
         "finished_at": time(job.finished_at),
+        "batch": job.batch.map(|id| id.to_string()),
+        "incoming_from": time(job.incoming_from),
         "steps": job.steps.iter().map(|step| json!({
             "workload": step.workload.map(Workload::as_str),
             "name": step.name,

@@ -150,8 +150,20 @@ catalogue! {
         "Nothing, unless it persists: then look at proxies and load balancers between.";
     CertificateUntrusted = "certificate-untrusted", Error, Permanent, Profile, ProfileOwner,
         "The server's certificate is not trusted.",
-        "It is self-signed, expired, for another name, or from an authority that this machine does not know.",
-        "Renew the certificate, or give the profile the authority's certificate.";
+        "It is self-signed, or from an authority that this machine does not know.",
+        "Give the profile the authority's certificate, or the server one of an authority that everybody knows.";
+    CertificateExpired = "certificate-expired", Error, Transient, Profile, ProfileOwner,
+        "The server's certificate is not valid today.",
+        "It has expired, or is not valid yet; or the clock of this machine is wrong.",
+        "Renew the server's certificate, and check the clock of this machine; Postroom then resumes by itself.";
+    CertificateWrongName = "certificate-wrong-name", Error, Permanent, Profile, ProfileOwner,
+        "The server's certificate is for another name.",
+        "The location names the server by an alias or address that the certificate does not hold, or leads to another server.",
+        "Use a name that the certificate holds as location, or get a certificate for this one.";
+    TlsExpected = "tls-expected", Error, Permanent, Profile, ProfileOwner,
+        "The server speaks TLS only, and was spoken to in clear text.",
+        "The location begins with http, and the port is one for https.",
+        "Let the location begin with https.";
     TlsFailed = "tls-failed", Error, Permanent, Profile, ProfileOwner,
         "No secure connection could be made.",
         "The port does not speak TLS, or the two sides share no version or cipher.",

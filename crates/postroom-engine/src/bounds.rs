@@ -8,7 +8,8 @@ use std::time::Duration;
 pub struct Bounds {
     /// Workloads that run at the same time, over all profiles (64).
     pub active: usize,
-    /// Test & Enable jobs that run at the same time (4).
+    /// Test & Enable jobs that run at the same time (32), half of them of one profile at most. Each
+    /// waits for connections of its profile like a cycle.
     pub jobs: usize,
     /// Due workloads that are looked at for one round of scheduling (4,096).
     pub due_window: u32,
@@ -42,7 +43,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             active: 64,
-            jobs: 4,
+            jobs: 32,
             due_window: 4096,
             poll: Duration::from_secs(1),
             page: 512,

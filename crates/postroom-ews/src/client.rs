@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use postroom_core::{Code, RawMessage, Scope};
+use postroom_core::{Code, EmailAddress, RawMessage, Scope};
 use postroom_net::http::{HeaderName, HeaderValue, Method, header};
 use postroom_net::{HttpRequest, HttpResponse, HttpTransport, NetError, NetFailure};
 use postroom_provider::{ErrorKind, OpContext, ProviderError, Retry};
@@ -91,6 +91,10 @@ impl EwsClient {
             spoken: AtomicBool::new(false),
             product: Mutex::new(None),
         }
+    }
+
+    pub(crate) fn transport(&self) -> &dyn HttpTransport {
+        self.transport.as_ref()
     }
 
     pub(crate) const fn config(&self) -> &EwsConfig {
@@ -263,7 +267,8 @@ impl EwsClient {
         );
         headers.insert(header::ACCEPT, HeaderValue::from_static("text/xml"));
         // Without it requests land on the wrong back end and take twice as long, or fail.
-        if let Ok(anchor) = HeaderValue::from_str(self.config.address.as_str()) {
+        let address = self.config.address.as_ref().map(EmailAddress::as_str);
+        if let Some(Ok(anchor)) = address.map(HeaderValue::from_str) {
             headers.insert(HeaderName::from_static("x-anchormailbox"), anchor);
         }
         if let Ok(id) = HeaderValue::from_str(&request_id.to_string()) {

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use postroom_core::profile::{AuthenticationProtocol, CredentialSource, Endpoint, ProfileKind};
-use postroom_core::{Code, EmailAddress, Scope};
+use postroom_core::{Code, EmailAddress, Scope, ServerProfile};
 use postroom_net::Authentication;
-use postroom_provider::{ErrorKind, ProviderError, ProviderRequest, Result};
+use postroom_provider::{Credentials, ErrorKind, ProviderError, ProviderRequest, Result};
 use url::Url;
 
 /// The path where Exchange serves EWS, for locations that name a host only.
@@ -28,7 +28,8 @@ pub(crate) enum Access {
 #[derive(Clone, Debug)]
 pub(crate) struct EwsConfig {
     pub(crate) url: Url,
-    pub(crate) address: EmailAddress,
+    /// The mailbox; `None` where the account is tried without one.
+    pub(crate) address: Option<EmailAddress>,
     pub(crate) access: Access,
     pub(crate) authentication: Authentication,
     /// How far a rejected password reaches.
@@ -50,15 +51,7 @@ impl EwsConfig {
     pub(crate) fn of(request: &ProviderRequest) -> Result<Self> {
         let profile = &request.profile;
         let endpoint = &profile.incoming;
-        let url = location(&profile.kind, endpoint)?;
-        if url.scheme() == "http" && !profile.danger_allow_plain_http {
-            return Err(ProviderError::new(
-                ErrorKind::ConfigInvalid,
-                Code::InsecureConnectionRefused,
-                CREATE,
-            )
-            .with("field", "incoming.location"));
-        }
+        let url = secure_location(profile)?;
         let own = request.credentials.as_ref().is_some_and(|credentials| {
             credentials
                 .user_name
@@ -72,9 +65,9 @@ impl EwsConfig {
         };
         Ok(Self {
             url,
-            address: request.address.clone(),
+            address: Some(request.address.clone()),
             access,
-            authentication: authentication(endpoint, request)?,
+            authentication: authentication(endpoint, request.credentials.as_ref())?,
             credentials_scope: if from_profile {
                 Scope::Profile
             } else {
@@ -85,18 +78,58 @@ impl EwsConfig {
         })
     }
 
+    /// The account alone, without a mailbox; without credentials nobody signs in.
+    pub(crate) fn of_account(
+        profile: &ServerProfile,
+        credentials: Option<&Credentials>,
+    ) -> Result<Self> {
+        Ok(Self {
+            url: secure_location(profile)?,
+            address: None,
+            access: Access::Own,
+            authentication: match credentials {
+                None => Authentication::Anonymous,
+                some => authentication(&profile.incoming, some)?,
+            },
+            credentials_scope: Scope::Profile,
+            request_timeout: profile.request_timeout,
+            allow_plain_http: profile.danger_allow_plain_http,
+        })
+    }
+
     /// The address to impersonate.
     pub(crate) fn impersonate(&self) -> Option<&str> {
-        (self.access == Access::Impersonation).then(|| self.address.as_str())
+        self.address_with(Access::Impersonation)
     }
 
     /// The owner to name with distinguished folders.
     pub(crate) fn folder_owner(&self) -> Option<&str> {
-        (self.access == Access::Delegate).then(|| self.address.as_str())
+        self.address_with(Access::Delegate)
+    }
+
+    fn address_with(&self, access: Access) -> Option<&str> {
+        let address = self.address.as_ref().filter(|_| self.access == access)?;
+        Some(address.as_str())
     }
 }
 
-fn authentication(endpoint: &Endpoint, request: &ProviderRequest) -> Result<Authentication> {
+fn secure_location(profile: &ServerProfile) -> Result<Url> {
+    let url = location(&profile.kind, &profile.incoming)?;
+    if url.scheme() == "http" && !profile.danger_allow_plain_http {
+        return Err(ProviderError::new(
+            ErrorKind::ConfigInvalid,
+            Code::InsecureConnectionRefused,
+            CREATE,
+        )
+        .with("field", "incoming.location"));
+    }
+    Ok(url)
+}
+
+fn authentication(
+    endpoint: &Endpoint,
+    credentials: Option<&Credentials>,
+) -> Result<Authentication> {
     match endpoint.authentication {
         AuthenticationProtocol::AutoDetect | AuthenticationProtocol::Basic => {}
         _ => {
@@ -115,9 +148,8 @@ fn authentication(endpoint: &Endpoint, request: &ProviderRequest) -> Result<Auth
             ));
         }
     }
-    let credentials = request
-        .credentials
-        .clone()
+    let credentials = credentials
+        .cloned()
         .ok_or_else(|| ProviderError::new(ErrorKind::ConfigInvalid, Code::NoCredentials, CREATE))?;
     let authentication = Authentication::Basic(credentials);
     if authentication.authorization().is_none() {
@@ -168,8 +200,7 @@ fn location(kind: &ProfileKind, endpoint: &Endpoint) -> Result<Url> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use postroom_core::{ProfileId, Secret, ServerProfile};
-    use postroom_provider::Credentials;
+    use postroom_core::{ProfileId, Secret};
 
     fn request(change: impl FnOnce(&mut ServerProfile)) -> ProviderRequest {
         let mut profile = ServerProfile::new(

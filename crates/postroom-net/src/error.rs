@@ -20,8 +20,14 @@ pub enum NetFailure {
     Lost,
     /// The certificate is not trusted.
     CertificateUntrusted,
+    /// The certificate is out of date, or not valid yet.
+    CertificateExpired,
+    /// The certificate is for another name.
+    CertificateWrongName,
     /// TLS failed otherwise.
     TlsFailed,
+    /// The port speaks TLS, and was spoken to in clear text.
+    TlsExpected,
     /// The location begins with `http` and that is not allowed.
     InsecureRefused,
     /// The location or the settings cannot be used.
@@ -46,7 +52,10 @@ impl NetFailure {
             Self::TimedOut => (ErrorKind::Timeout, Code::ConnectionTimedOut),
             Self::Lost => (ErrorKind::Unavailable, Code::ConnectionLost),
             Self::CertificateUntrusted => (ErrorKind::Untrusted, Code::CertificateUntrusted),
+            Self::CertificateExpired => (ErrorKind::Untrusted, Code::CertificateExpired),
+            Self::CertificateWrongName => (ErrorKind::Untrusted, Code::CertificateWrongName),
             Self::TlsFailed => (ErrorKind::Untrusted, Code::TlsFailed),
+            Self::TlsExpected => (ErrorKind::ConfigInvalid, Code::TlsExpected),
             Self::InsecureRefused => (ErrorKind::ConfigInvalid, Code::InsecureConnectionRefused),
             Self::Misconfigured => (ErrorKind::ConfigInvalid, Code::ConfigurationInvalid),
             Self::NotHttp => (ErrorKind::ConfigInvalid, Code::NotAMailServer),
@@ -148,7 +157,10 @@ impl fmt::Display for NetError {
             NetFailure::TimedOut => "there was no answer in time",
             NetFailure::Lost => "the connection broke",
             NetFailure::CertificateUntrusted => "the certificate is not trusted",
+            NetFailure::CertificateExpired => "the certificate is not valid today",
+            NetFailure::CertificateWrongName => "the certificate is for another name",
             NetFailure::TlsFailed => "no TLS connection could be made",
+            NetFailure::TlsExpected => "the port speaks TLS only",
             NetFailure::InsecureRefused => "plain http is not allowed",
             NetFailure::Misconfigured => "the location cannot be used",
             NetFailure::NotHttp => "the answer is no HTTP",

@@ -13,11 +13,16 @@ use crate::reqwest_transport::check_scheme;
 
 /// Longest that one step may take.
 const STEP_TIME_MAX: Duration = Duration::from_secs(20);
+/// Longest that finding out takes whether a port speaks TLS.
+const TLS_TIME_MAX: Duration = Duration::from_secs(5);
 /// Most addresses that are shown and tried.
 const ADDRESSES_MAX: usize = 8;
 
-/// Tries to reach a URL: `resolve`, `connect`, `tls`, `http`; stops at the first step that fails and
-/// answers whether all passed. Credentials are not sent.
+/// The steps of [`probe`].
+pub const STEPS: [&str; 4] = ["resolve", "connect", "tls", "http"];
+
+/// Tries to reach a URL: `resolve`, `connect`, `tls`, `http`; stops at the first step that fails, the
+/// others are not reached, and answers whether all passed. Credentials are not sent.
 ///
 /// The first two steps speak to the server directly; `tls` and `http` are told apart by what one
 /// request through the transport answers.
@@ -28,14 +33,45 @@ pub async fn probe(
     allow_plain_http: bool,
     report: &mut ProbeReport,
 ) -> bool {
+    let before = report.steps.len();
+    let passed = walk(ctx, transport, url, allow_plain_http, report).await;
+    let tried = report.steps.len().saturating_sub(before);
+    not_reached(report, STEPS.get(tried..).unwrap_or_default());
+    passed
+}
+
+/// The same steps for a URL that has answered a request: it has been reached, without asking again.
+pub async fn reached(ctx: &OpContext, url: &Url, product: &str, report: &mut ProbeReport) {
+    let mut found = ProbeReport::new();
+    // Behind a proxy this machine need not know the name.
+    if resolve(ctx, &server_of(url), &mut found).await.is_some() {
+        report.steps.append(&mut found.steps);
+    } else {
+        report.push("resolve", ProbeOutcome::Passed, "by the proxy");
+    }
+    report.push("connect", ProbeOutcome::Passed, "it answers");
+    report.push("tls", ProbeOutcome::Passed, tls_evidence(url));
+    report.push("http", ProbeOutcome::Passed, bounded(product));
+}
+
+async fn walk(
+    ctx: &OpContext,
+    transport: &dyn HttpTransport,
+    url: &Url,
+    allow_plain_http: bool,
+    report: &mut ProbeReport,
+) -> bool {
     if let Err(error) = check_scheme(url, allow_plain_http) {
         fail(report, "resolve", &error);
         return false;
     }
+    reach(ctx, &server_of(url), report).await && speak(ctx, transport, url, report).await
+}
+
+fn server_of(url: &Url) -> ServerAddress {
     let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or(443);
-    let server = ServerAddress::new(host.trim_matches(['[', ']']), port);
-    reach(ctx, &server, report).await && speak(ctx, transport, url, report).await
+    ServerAddress::new(host.trim_matches(['[', ']']), port)
 }
 
 /// Tries to reach a server: `resolve`, `connect`; stops at the first step that fails and answers whether
@@ -175,14 +211,23 @@ async fn speak(
             Ok(transport.send(ctx, request).await)
         })
         .await;
-    let tls_evidence = if url.scheme() == "https" {
-        "certificate trusted for this name"
-    } else {
-        "not used: plain http is allowed for this profile"
+    let clear = url.scheme() == "http";
+    let odd = match &answered {
+        Ok(Ok(response)) => response.status.as_u16() == 400,
+        Ok(Err(error)) => matches!(error.failure(), NetFailure::NotHttp | NetFailure::Lost),
+        Err(_) => false,
     };
+    if clear && odd && speaks_tls(ctx, transport, url).await {
+        fail(
+            report,
+            "tls",
+            &NetError::new(NetFailure::TlsExpected, false),
+        );
+        return false;
+    }
     match answered {
         Ok(Ok(response)) => {
-            report.push("tls", ProbeOutcome::Passed, tls_evidence);
+            report.push("tls", ProbeOutcome::Passed, tls_evidence(url));
             let product = response.header("server").unwrap_or("unnamed server");
             report.push(
                 "http",
@@ -192,15 +237,10 @@ async fn speak(
             true
         }
         Ok(Err(error)) => {
-            let in_tls = matches!(
-                error.failure(),
-                NetFailure::CertificateUntrusted | NetFailure::TlsFailed
-            );
-            if in_tls {
+            if in_tls(error.failure()) {
                 fail(report, "tls", &error);
-                not_reached(report, &["http"]);
             } else {
-                report.push("tls", ProbeOutcome::Passed, tls_evidence);
+                report.push("tls", ProbeOutcome::Passed, tls_evidence(url));
                 fail(report, "http", &error);
             }
             false
@@ -209,5 +249,44 @@ async fn speak(
             fail_provider(report, "http", &error);
             false
         }
+    }
+}
+
+const fn in_tls(failure: NetFailure) -> bool {
+    matches!(
+        failure,
+        NetFailure::CertificateUntrusted
+            | NetFailure::CertificateExpired
+            | NetFailure::CertificateWrongName
+            | NetFailure::TlsFailed
+    )
+}
+
+fn tls_evidence(url: &Url) -> &'static str {
+    if url.scheme() == "https" {
+        "certificate trusted for this name"
+    } else {
+        "not used: plain http is allowed for this profile"
+    }
+}
+
+/// Whether the port of a URL in clear text speaks TLS.
+async fn speaks_tls(ctx: &OpContext, transport: &dyn HttpTransport, url: &Url) -> bool {
+    let mut secure = url.clone();
+    let port = url.port_or_known_default();
+    if secure.set_scheme("https").is_err() || secure.set_port(port).is_err() {
+        return false;
+    }
+    let answered: Result<_> = ctx
+        .within(TLS_TIME_MAX)
+        .bounded("probe.tls", async {
+            let request = HttpRequest::new(Method::GET, secure);
+            Ok(transport.send(ctx, request).await)
+        })
+        .await;
+    match answered {
+        Ok(Ok(_)) => true,
+        Ok(Err(error)) => in_tls(error.failure()) && error.failure() != NetFailure::TlsFailed,
+        Err(_) => false,
     }
 }

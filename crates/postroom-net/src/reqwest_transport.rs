@@ -264,6 +264,8 @@ fn classify(error: reqwest::Error) -> NetError {
             NetFailure::NameNotResolved
                 | NetFailure::ConnectionRefused
                 | NetFailure::CertificateUntrusted
+                | NetFailure::CertificateExpired
+                | NetFailure::CertificateWrongName
         );
     // The URL may hold what no log should.
     NetError::new(failure, may_have_arrived).with_source(error.without_url())
@@ -301,7 +303,17 @@ pub(crate) fn failure_of(error: &(dyn StdError + 'static)) -> Option<NetFailure>
 }
 
 fn tls_failure(error: &rustls::Error) -> NetFailure {
+    use rustls::CertificateError as Fault;
     match error {
+        rustls::Error::InvalidCertificate(
+            Fault::Expired
+            | Fault::ExpiredContext { .. }
+            | Fault::NotValidYet
+            | Fault::NotValidYetContext { .. },
+        ) => NetFailure::CertificateExpired,
+        rustls::Error::InvalidCertificate(
+            Fault::NotValidForName | Fault::NotValidForNameContext { .. },
+        ) => NetFailure::CertificateWrongName,
         rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
             NetFailure::CertificateUntrusted
         }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use postroom_core::ledger::FolderId;
 use postroom_core::{Code, EmailAddress, Secret, ServerProfile};
 use serde::Serialize;
 
@@ -92,13 +93,19 @@ pub enum ProbeOutcome {
 pub struct ProbeReport {
     /// The steps in order.
     pub steps: Vec<ProbeStep>,
+    /// The Inbox, where it was opened on the way: nobody need look it up again.
+    #[serde(skip)]
+    pub inbox: Option<FolderId>,
 }
 
 impl ProbeReport {
     /// An empty report.
     #[must_use]
     pub const fn new() -> Self {
-        Self { steps: Vec::new() }
+        Self {
+            steps: Vec::new(),
+            inbox: None,
+        }
     }
 
     /// Adds a step.
@@ -136,6 +143,23 @@ pub trait ProviderFactory: fmt::Debug + Send + Sync + 'static {
 
     /// Tries to reach the server, step by step, and says how far it got. Changes nothing there.
     async fn probe(&self, ctx: &OpContext, request: &ProviderRequest) -> ProbeReport;
+
+    /// The same without a mailbox: as far as signing in. What could not be tried for want of a
+    /// mailbox, or of credentials where each mailbox has its own, is not reached.
+    ///
+    /// A provider that can do nothing without a mailbox need not implement it.
+    async fn probe_account(
+        &self,
+        ctx: &OpContext,
+        profile: &ServerProfile,
+        credentials: Option<&Credentials>,
+    ) -> ProbeReport {
+        let _ = (ctx, profile, credentials);
+        let mut report = ProbeReport::new();
+        let evidence = "this kind of mail system is tried with a mailbox only";
+        report.push("authenticate", ProbeOutcome::NotReached, evidence);
+        report
+    }
 }
 
 /// The factories, by name: ours and yours alike.

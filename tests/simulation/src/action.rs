@@ -112,6 +112,12 @@ pub enum AdminAction {
     MoveUndelivered(usize, bool),
     /// Tests the connection of a mailbox's profile.
     TestConnection(usize),
+    /// Tests the connection of a profile, with whatever mailbox there is.
+    TestProfileConnection(usize),
+    /// Tests all mailboxes of a profile, and enables where told so.
+    TestProfile(usize, bool),
+    /// Looks at the walls of a mailbox, its owner and its profile, and at its jobs.
+    Walls(usize),
     /// Dismisses one of the open alerts.
     Dismiss(u32),
     /// Has one of the quarantined or filtered messages tried again.

@@ -494,7 +494,12 @@ impl Plot<'_> {
                     let enables = self.draw.chance(700);
                     self.office(at, AdminAction::Test(mailbox, enables));
                 }
-                8 | 9 => self.office(at, AdminAction::Sync(mailbox)),
+                8 => self.office(at, AdminAction::Sync(mailbox)),
+                9 => {
+                    let enables = self.draw.chance(800);
+                    self.office(at, AdminAction::Sync(mailbox));
+                    self.office(later, AdminAction::TestProfile(profile, enables));
+                }
                 10 => {
                     self.office(at, AdminAction::ProfileActive(profile, false));
                     self.office(later, AdminAction::ProfileActive(profile, true));
@@ -512,10 +517,14 @@ impl Plot<'_> {
                     let moves = self.draw.chance(500);
                     self.office(at, AdminAction::MoveUndelivered(profile, moves));
                 }
-                14 => self.office(at, AdminAction::TestConnection(mailbox)),
+                14 => {
+                    self.office(at, AdminAction::TestConnection(mailbox));
+                    self.office(later, AdminAction::TestProfileConnection(profile));
+                }
                 15 => {
                     let what = self.draw.below(3) as u8;
-                    self.office(at, AdminAction::Dismiss(pick));
+                    self.office(at, AdminAction::Walls(mailbox));
+                    self.office(at + 1, AdminAction::Dismiss(pick));
                     self.office(later, AdminAction::Decide(pick, what));
                 }
                 16 => self.office(at, AdminAction::Replay(pick)),

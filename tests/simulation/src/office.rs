@@ -10,7 +10,9 @@ use postroom_core::{EmailAddress, Secret};
 use postroom_engine::{
     Admin, CredentialEntry, EngineError, MailboxEdit, OutgoingDecision, ProfileDirection, Result,
 };
-use postroom_store::{AlertFilter, LedgerFilter, MailboxFilter, OutboxFilter, Page};
+use postroom_store::{
+    AlertFilter, JobFilter, LedgerFilter, MailboxFilter, OutboxFilter, Page, Wall,
+};
 
 use crate::action::AdminAction;
 use crate::establish::{mailbox_facts, profile_facts};
@@ -168,8 +170,34 @@ impl World {
             AdminAction::TestConnection(at) => {
                 let profile = self.profiles[self.setup.mailboxes[at].profile];
                 let address: EmailAddress = self.setup.address(at).parse().expect("an address");
-                let report = admin.test_connection(&operator, profile, &address).await?;
-                self.said("test connection", format!("{report:?}"));
+                let found = admin
+                    .test_connection(&operator, profile, Some(&address))
+                    .await?;
+                self.said("test connection", format!("{found:?}"));
+            }
+            AdminAction::TestProfileConnection(at) => {
+                let profile = self.profiles[at];
+                let found = admin.test_connection(&operator, profile, None).await?;
+                let kept = admin.connection_test(&operator, profile).await?;
+                self.said("test connection", format!("{found:?} {kept:?}"));
+            }
+            AdminAction::TestProfile(at, enables) => self.test_profile(admin, at, enables).await?,
+            AdminAction::Walls(at) => {
+                let own = &self.boxes[at];
+                for wall in [
+                    Wall::Mailbox(own.id),
+                    Wall::Owner(own.party),
+                    Wall::Profile(self.profiles[self.setup.mailboxes[at].profile]),
+                ] {
+                    let mut filter = AlertFilter::default();
+                    filter.wall = Some(wall);
+                    let alerts = admin.alerts(&operator, &filter, Page::first(100)).await?;
+                    self.said("wall", format!("{alerts:?}"));
+                }
+                let mut filter = JobFilter::default();
+                filter.mailbox = Some(own.id);
+                let jobs = admin.jobs(&operator, &filter, Page::first(100)).await?;
+                self.said("jobs", format!("{jobs:?}"));
             }
             AdminAction::Dismiss(pick) => {
                 let alerts = admin
@@ -282,6 +310,43 @@ impl World {
             job: Some(job.id),
             enables,
         });
+        Ok(())
+    }
+
+    /// Asks for a test of all mailboxes of a profile.
+    async fn test_profile(&mut self, admin: &Admin, at: usize, enables: bool) -> Result<()> {
+        let kind = if enables {
+            JobKind::TestAndEnable
+        } else {
+            JobKind::TestOnly
+        };
+        for (mailbox, own) in self.boxes.iter().enumerate() {
+            if self.setup.mailboxes[mailbox].profile != at {
+                continue;
+            }
+            if enables {
+                self.intend(mailbox, |facts| {
+                    facts.incoming_enabled |= facts.incoming;
+                    facts.outgoing_enabled |= facts.outgoing;
+                })
+                .await;
+            }
+            self.note(Event::TestRequested {
+                mailbox: own.id,
+                job: None,
+                enables,
+            });
+        }
+        let asked = admin
+            .test_profile(&self.operator, self.profiles[at], kind)
+            .await?;
+        for (mailbox, job) in asked {
+            self.note(Event::TestRequested {
+                mailbox,
+                job: Some(job?.id),
+                enables,
+            });
+        }
         Ok(())
     }
 

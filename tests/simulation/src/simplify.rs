@@ -223,12 +223,15 @@ const fn mailbox_of(action: &mut AdminAction) -> Option<&mut usize> {
         | AdminAction::Test(at, _)
         | AdminAction::Sync(at)
         | AdminAction::TestConnection(at)
+        | AdminAction::Walls(at)
         | AdminAction::PasswordOnServer(at)
         | AdminAction::PasswordTold(at) => Some(at),
         AdminAction::ProfileActive(..)
         | AdminAction::Polling(..)
         | AdminAction::Connections(..)
         | AdminAction::MoveUndelivered(..)
+        | AdminAction::TestProfileConnection(_)
+        | AdminAction::TestProfile(..)
         | AdminAction::Dismiss(_)
         | AdminAction::Replay(_)
         | AdminAction::Decide(..)
@@ -243,7 +246,9 @@ const fn profile_of(action: &mut AdminAction) -> Option<&mut usize> {
         AdminAction::ProfileActive(at, _)
         | AdminAction::Polling(at, _)
         | AdminAction::Connections(at, _)
-        | AdminAction::MoveUndelivered(at, _) => Some(at),
+        | AdminAction::MoveUndelivered(at, _)
+        | AdminAction::TestProfileConnection(at)
+        | AdminAction::TestProfile(at, _) => Some(at),
         _ => None,
     }
 }

@@ -1,9 +1,11 @@
 //! `alert`.
 
-use clap::{Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::api::{Alert as Record, AlertFilter, AlertId, Code, Level, Page, Subject};
+use crate::api::{
+    Alert as Record, AlertFilter, AlertId, Audience, Code, Level, Page, PartyId, Subject, Wall,
+};
 use crate::app::App;
 use crate::failure::{Failure, Result};
 use crate::output::{Output, printable, short};
@@ -17,9 +19,11 @@ pub(crate) enum Alert {
         /// Only those of this level and above.
         #[arg(long, value_enum, default_value = "information")]
         level: AtLeast,
-        /// Only those of a mailbox, by address, name or id.
-        #[arg(long)]
-        mailbox: Option<String>,
+        #[command(flatten)]
+        wall: OnWall,
+        /// Only those for that audience.
+        #[arg(long = "for", value_enum, value_name = "AUDIENCE")]
+        audience: Option<Whom>,
         /// Closed ones, too.
         #[arg(long)]
         closed: bool,
@@ -35,9 +39,60 @@ pub(crate) enum Alert {
     /// Close alerts.
     Dismiss {
         /// Their ids.
-        #[arg(required = true)]
+        #[arg(required_unless_present = "all")]
         ids: Vec<AlertId>,
+        /// All that are open, or all on that wall.
+        #[arg(long, conflicts_with = "ids")]
+        all: bool,
+        #[command(flatten)]
+        wall: OnWall,
     },
+}
+
+/// Whose wall is looked at.
+#[derive(Args, Debug)]
+#[group(multiple = false)]
+pub(crate) struct OnWall {
+    /// What is on the wall of a mailbox, by address, name or id.
+    #[arg(long)]
+    mailbox: Option<String>,
+    /// What is on the wall of a profile: about it, and about its mailboxes as far as it concerns the
+    /// profile's owner.
+    #[arg(long)]
+    profile: Option<String>,
+    /// What a user or queue is told, by the address or name of their mailbox, or by their id.
+    #[arg(long, value_name = "WHO")]
+    owner: Option<String>,
+}
+
+impl OnWall {
+    async fn wall(&self, app: &App<'_>) -> Result<Option<Wall>> {
+        if let Some(mailbox) = &self.mailbox {
+            return Ok(Some(Wall::Mailbox(app.mailbox(mailbox).await?.id)));
+        }
+        if let Some(profile) = &self.profile {
+            return Ok(Some(Wall::Profile(app.profile(profile).await?.id)));
+        }
+        let Some(who) = &self.owner else {
+            return Ok(None);
+        };
+        if let Ok(id) = who.parse::<PartyId>() {
+            return Ok(Some(Wall::Owner(id)));
+        }
+        match app.mailbox(who).await?.owner.party() {
+            Some(party) => Ok(Some(Wall::Owner(party))),
+            None => Err(Failure::usage("a forward mailbox belongs to nobody")),
+        }
+    }
+}
+
+/// Who is told.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Whom {
+    MailboxOwner,
+    ProfileOwner,
+    Both,
+    Administrator,
 }
 
 /// How serious.
@@ -54,7 +109,8 @@ impl Alert {
         match self {
             Self::List {
                 level,
-                mailbox,
+                wall,
+                audience,
                 closed,
                 limit,
             } => {
@@ -65,9 +121,13 @@ impl Alert {
                     AtLeast::Error => Level::Error,
                 });
                 filter.closed = closed;
-                if let Some(mailbox) = mailbox {
-                    filter.subject = Some(Subject::Mailbox(app.mailbox(&mailbox).await?.id));
-                }
+                filter.wall = wall.wall(app).await?;
+                filter.audience = audience.map(|whom| match whom {
+                    Whom::MailboxOwner => Audience::MailboxOwner,
+                    Whom::ProfileOwner => Audience::ProfileOwner,
+                    Whom::Both => Audience::MailboxAndProfileOwner,
+                    Whom::Administrator => Audience::Administrator,
+                });
                 let alerts = admin.alerts(principal, &filter, Page::first(limit)).await?;
                 list(app, &alerts);
                 Ok(())
@@ -75,17 +135,17 @@ impl Alert {
             Self::Show { id } => {
                 let mut filter = AlertFilter::default();
                 filter.closed = true;
-                let alerts = admin
-                    .alerts(principal, &filter, Page::first(10_000))
-                    .await?;
-                let alert = alerts.iter().find(|alert| alert.id == id).ok_or_else(|| {
+                filter.id = Some(id);
+                let alerts = admin.alerts(principal, &filter, Page::first(1)).await?;
+                let alert = alerts.first().ok_or_else(|| {
                     Failure::not_found(format!("there is no alert {id}"))
                         .hint("postroom alert list shows them.")
                 })?;
                 show(app, alert);
                 Ok(())
             }
-            Self::Dismiss { ids } => {
+            Self::Dismiss { ids, all, wall } => {
+                let ids = if all { open(app, &wall).await? } else { ids };
                 for id in &ids {
                     admin.dismiss_alert(principal, *id).await?;
                 }
@@ -95,6 +155,15 @@ impl Alert {
             }
         }
     }
+}
+
+/// The open alerts on a wall, or all of them.
+async fn open(app: &App<'_>, wall: &OnWall) -> Result<Vec<AlertId>> {
+    let mut filter = AlertFilter::default();
+    filter.wall = wall.wall(app).await?;
+    let page = Page::first(10_000);
+    let alerts = app.admin.alerts(&app.principal, &filter, page).await?;
+    Ok(alerts.into_iter().map(|alert| alert.id).collect())
 }
 
 fn list(app: &App<'_>, alerts: &[Record]) {
@@ -137,6 +206,7 @@ fn document(alert: &Record) -> Value {
         "level": view::name_of(&alert.level),
         "audience": view::name_of(&alert.audience),
         "subject": { "kind": kind, "id": id },
+        "mailbox": alert.mailbox.map(|id| id.to_string()),
         "workload": alert.incident.workload.map(crate::api::Workload::as_str),
         "about": alert.incident.discriminator,
         "text": alert.text,

@@ -8,6 +8,7 @@ use crate::api::{
     MailboxOwner, NewMailbox, Timestamp, TrackingFilter, Workload,
 };
 use crate::app::App;
+use crate::command::job;
 use crate::command::test;
 use crate::failure::{Failure, Result};
 use crate::secret::PasswordSource;
@@ -338,9 +339,13 @@ async fn show(app: &App<'_>, mailbox: &Record) -> Result {
     if let Some(user) = &mailbox.user_name {
         rows.push(view::row("User name", user));
     }
+    let last = job::last(app, mailbox.id).await?;
+    rows.push(view::row("Last test", job::last_in_words(last.as_ref())));
     app.output.table(["Mailbox", ""], rows);
-    app.output
-        .json(&json!({ "mailbox": view::mailbox(mailbox) }));
+    app.output.json(&json!({
+        "mailbox": view::mailbox(mailbox),
+        "last_test": last.as_ref().map(view::job),
+    }));
     Ok(())
 }
 

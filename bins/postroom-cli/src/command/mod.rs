@@ -3,10 +3,12 @@
 pub(crate) mod alert;
 pub(crate) mod apply;
 pub(crate) mod approve;
+pub(crate) mod connection;
 pub(crate) mod email;
 pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod init;
+pub(crate) mod job;
 pub(crate) mod mailbox;
 pub(crate) mod organization;
 pub(crate) mod party;

@@ -11,7 +11,8 @@ use crate::api::{
     ProfileDirection, ProfileKind, ServerProfile, Timestamp,
 };
 use crate::app::App;
-use crate::failure::{Exit, Failure, Result};
+use crate::command::connection;
+use crate::failure::{Failure, Result};
 use crate::secret::PasswordSource;
 use crate::view;
 
@@ -67,7 +68,8 @@ pub(crate) enum Profile {
     Test {
         /// Its name or id.
         profile: String,
-        /// A mailbox to open; without it the first one that has this profile.
+        /// A mailbox to open; without it the first approved one that has this profile, and where
+        /// there is none, only whether the account can sign in.
         address: Option<EmailAddress>,
     },
     /// Let the profile's mailboxes be processed.
@@ -241,10 +243,7 @@ impl Profile {
                 app.output.json(&json!({ "profiles": profiles }));
                 Ok(())
             }
-            Self::Show { profile } => {
-                show(app, &app.profile(&profile).await?);
-                Ok(())
-            }
+            Self::Show { profile } => connection::show(app, &app.profile(&profile).await?).await,
             Self::Update {
                 profile,
                 name,
@@ -272,7 +271,7 @@ impl Profile {
             }
             Self::Test { profile, address } => {
                 let profile = app.profile(&profile).await?;
-                test(app, &profile, address).await
+                connection::test(app, &profile, address).await
             }
             Self::Activate { profile } => {
                 let id = app.profile(&profile).await?.id;
@@ -345,10 +344,8 @@ async fn create(
         app.output.note("It is the default of new mailboxes.");
     }
     show(app, &profile);
-    app.output.note(format!(
-        "Next: postroom profile test {:?} ADDRESS",
-        profile.name
-    ));
+    app.output
+        .note(format!("Next: postroom profile test {:?}", profile.name));
     Ok(())
 }
 
@@ -389,33 +386,4 @@ async fn set_password(
     app.output
         .json(&json!({ "profile": view::profile(&profile) }));
     Ok(())
-}
-
-async fn test(app: &App<'_>, profile: &ServerProfile, address: Option<EmailAddress>) -> Result {
-    let address = match address {
-        Some(address) => address,
-        None => app.first_address(profile.id).await?.ok_or_else(|| {
-            Failure::usage("no mailbox has this profile yet")
-                .hint("Name an address to open: postroom profile test PROFILE ADDRESS.")
-        })?,
-    };
-    app.output
-        .progress(format!("testing {} as {address}", profile.name));
-    let report = app
-        .admin
-        .test_connection(&app.principal, profile.id, &address)
-        .await?;
-    for step in &report.steps {
-        app.output.line(view::probe_step(app.output, step));
-    }
-    let failure = report.first_failure();
-    app.output.json(&json!({
-        "steps": report.steps.iter().map(view::probe_step_json).collect::<Vec<_>>(),
-        "failure": failure.map(|code| Failure::of(Exit::MailSystem, code).as_json()),
-    }));
-    match failure {
-        None => Ok(()),
-        Some(_) if app.output.is_json() => Err(Failure::said(Exit::MailSystem)),
-        Some(code) => Err(Failure::of(Exit::MailSystem, code)),
-    }
 }

@@ -1,11 +1,16 @@
 //! `test`: Test & Enable.
 
+use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
 
-use crate::api::{BulkOutcome, Code, DeliveryMethod, Job, JobKind, Mailbox, TestStatus, Workload};
+use crate::api::{
+    BulkOutcome, Code, DeliveryMethod, Job, JobFilter, JobId, JobKind, JobState, Mailbox,
+    TestStatus, Timestamp, Workload,
+};
 use crate::app::App;
 use crate::command::mailbox::ids;
 use crate::failure::{Exit, Failure, Result};
@@ -13,6 +18,10 @@ use crate::view;
 
 /// How often the steps so far are looked at.
 const WATCH: Duration = Duration::from_millis(100);
+/// How far many tests are is told every so many looks.
+const TELL_EVERY: usize = 10;
+/// At most so many tests are shown step by step.
+const DETAILED_MAX: usize = 10;
 
 /// Test mailboxes, and enable what passes.
 #[derive(Args, Debug)]
@@ -25,6 +34,13 @@ pub(crate) struct Test {
     /// Send nothing, change nothing, enable nothing.
     #[arg(long)]
     no_side_effects: bool,
+    /// Once incoming email is enabled, process email received from then on; later than the date of
+    /// the profile, for one mailbox.
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["profile", "no_side_effects"])]
+    incoming_from: Option<Timestamp>,
+    /// Ask for the tests and leave them to the engine that runs; postroom job list shows them.
+    #[arg(long)]
+    no_wait: bool,
 }
 
 impl Test {
@@ -45,46 +61,79 @@ impl Test {
             }
             None => {
                 let mailboxes = app.chosen(&self.mailboxes, false).await?;
-                let jobs = app
-                    .admin
-                    .test_mailboxes(&app.principal, &ids(&mailboxes), kind)
-                    .await;
+                let jobs = match (self.incoming_from, mailboxes.as_slice()) {
+                    (None, _) => {
+                        app.admin
+                            .test_mailboxes(&app.principal, &ids(&mailboxes), kind)
+                            .await
+                    }
+                    (Some(from), [one]) => {
+                        let asked = app.admin.test_mailbox_from(&app.principal, one.id, from);
+                        vec![(one.id, Ok(asked.await?))]
+                    }
+                    (Some(_), _) => {
+                        return Err(Failure::usage("a start date is for one mailbox at a time"));
+                    }
+                };
                 (mailboxes, jobs)
             }
         };
         if jobs.is_empty() {
             return Err(Failure::not_found("no active mailbox has this profile"));
         }
+        if self.no_wait {
+            return queued(app, &mailboxes, jobs);
+        }
         wait(app, &mailboxes, jobs).await
     }
 }
 
-/// Waits for jobs, showing their steps as they come, and says what came of them.
+/// Waits for jobs, showing how far they are, and says what came of them: step by step where they are
+/// few, one line for each otherwise.
 pub(crate) async fn wait(app: &App<'_>, mailboxes: &[Mailbox], jobs: BulkOutcome<Job>) -> Result {
     let all = jobs.len();
+    let detailed = all <= DETAILED_MAX;
+    let names: BTreeMap<_, _> = mailboxes
+        .iter()
+        .map(|mailbox| (mailbox.id, view::address(mailbox)))
+        .collect();
+    let ids: Vec<_> = jobs
+        .iter()
+        .filter_map(|(_, job)| job.as_ref().ok())
+        .map(|job| job.id)
+        .collect();
+    let mut tests = Tests::of(app, &ids);
     let (mut documents, mut failures) = (Vec::new(), Vec::new());
     for (id, job) in jobs {
-        let name = mailboxes
-            .iter()
-            .find(|m| m.id == id)
-            .map_or_else(|| id.to_string(), view::address);
-        app.output.line(app.output.bold(&name));
+        let name = names.get(&id).cloned().unwrap_or_else(|| id.to_string());
+        if detailed {
+            app.output.line(app.output.bold(&name));
+        }
         let outcome = match job {
-            Ok(job) => watch(app, job).await,
+            Ok(job) => tests.watch(job, detailed).await,
             Err(error) => Err(error.into()),
         };
         match outcome {
             Ok(job) => {
                 let mailbox = app.admin.mailbox(&app.principal, id).await?;
-                verdict(app, &mailbox, &job);
-                if let Some(code) = first_failure(&job) {
+                if detailed {
+                    verdict(app, &mailbox, &job);
+                } else {
+                    app.output.line(in_a_line(app, &name, &job));
+                }
+                if let Some(code) = job.first_failure() {
                     failures.push(Failure::of(Exit::MailSystem, code));
                 }
                 documents
                     .push(json!({ "mailbox": view::mailbox(&mailbox), "job": view::job(&job) }));
             }
             Err(failure) => {
-                app.output.line(format!("  {}", failure.line()));
+                let line = if detailed {
+                    format!("  {}", failure.line())
+                } else {
+                    format!("{name}: {}", failure.line())
+                };
+                app.output.line(line);
                 documents.push(
                     json!({ "mailbox": { "id": id.to_string() }, "error": failure.as_json() }),
                 );
@@ -92,8 +141,13 @@ pub(crate) async fn wait(app: &App<'_>, mailboxes: &[Mailbox], jobs: BulkOutcome
             }
         }
     }
-    app.output.json(&json!({ "tests": documents }));
     let count = failures.len();
+    if !detailed {
+        let passed = all.saturating_sub(count);
+        app.output
+            .note(format!("{passed} of {all} passed, {count} failed"));
+    }
+    app.output.json(&json!({ "tests": documents }));
     match failures.into_iter().next() {
         None => Ok(()),
         Some(_) if count < all => Err(Failure::said(Exit::Partly)),
@@ -102,25 +156,79 @@ pub(crate) async fn wait(app: &App<'_>, mailboxes: &[Mailbox], jobs: BulkOutcome
     }
 }
 
-/// Runs the job or watches the engine do it, printing each step once.
-async fn watch(app: &App<'_>, job: Job) -> Result<Job> {
-    let mut shown = 0;
-    let mut ticks = tokio::time::interval(WATCH);
-    let done = {
-        let mut running = Box::pin(app.admin.run_job(&app.principal, job.id));
+/// Tests that run here, or in an engine that is watched.
+struct Tests<'a> {
+    app: &'a App<'a>,
+    running: Option<Pin<Box<dyn Future<Output = Result> + Send + 'a>>>,
+    ticks: tokio::time::Interval,
+    all: usize,
+    filter: JobFilter,
+    told: u64,
+}
+
+impl<'a> Tests<'a> {
+    fn of(app: &'a App<'a>, ids: &[JobId]) -> Self {
+        let mut filter = JobFilter::default();
+        filter.batch = ids.first().copied();
+        let ids = ids.to_vec();
+        let running = async move { Ok(app.admin.run_jobs(&app.principal, &ids).await?) };
+        Self {
+            app,
+            running: Some(Box::pin(running)),
+            ticks: tokio::time::interval(WATCH),
+            all: 0,
+            filter,
+            told: 0,
+        }
+    }
+
+    /// Waits until a job is done, printing each of its steps once where they are wanted.
+    async fn watch(&mut self, job: Job, detailed: bool) -> Result<Job> {
+        let app = self.app;
+        let mut shown = 0;
         loop {
-            tokio::select! {
-                biased;
-                done = &mut running => break done?,
-                _ = ticks.tick() => {
-                    let job = app.admin.job(&app.principal, job.id).await?;
-                    shown = show_steps(app, &job, shown);
+            let job = app.admin.job(&app.principal, job.id).await?;
+            if detailed {
+                shown = show_steps(app, &job, shown);
+            }
+            if job.state == JobState::Done {
+                return Ok(job);
+            }
+            match &mut self.running {
+                Some(running) => tokio::select! {
+                    biased;
+                    done = running => {
+                        self.running = None;
+                        done?;
+                    }
+                    _ = self.ticks.tick() => {}
+                },
+                None => {
+                    self.ticks.tick().await;
                 }
             }
+            if !detailed {
+                self.tell().await?;
+            }
         }
-    };
-    show_steps(app, &done, shown);
-    Ok(done)
+    }
+
+    /// Says how far all of them are, now and then.
+    async fn tell(&mut self) -> Result {
+        self.all = self.all.wrapping_add(1);
+        if !self.all.is_multiple_of(TELL_EVERY) {
+            return Ok(());
+        }
+        let app = self.app;
+        let counts = app.admin.job_counts(&app.principal, &self.filter).await?;
+        if counts.done() != self.told {
+            self.told = counts.done();
+            let (done, all, failed) = (counts.done(), counts.all(), counts.failed);
+            app.output
+                .progress(format!("tested {done} of {all}, {failed} failed"));
+        }
+        Ok(())
+    }
 }
 
 fn show_steps(app: &App<'_>, job: &Job, shown: usize) -> usize {
@@ -130,14 +238,36 @@ fn show_steps(app: &App<'_>, job: &Job, shown: usize) -> usize {
     job.steps.len().max(shown)
 }
 
-fn first_failure(job: &Job) -> Option<Code> {
-    job.steps.iter().find_map(|step| step.failure)
+/// A job in a line: what failed, where something did.
+fn in_a_line(app: &App<'_>, name: &str, job: &Job) -> String {
+    match job.steps.iter().find(|step| step.failure.is_some()) {
+        None => format!("{} {name}", app.output.green(" ok ")),
+        Some(step) => {
+            let code = step.failure.map_or("", Code::as_str);
+            let workload = step
+                .workload
+                .map(|workload| format!("{workload}: "))
+                .unwrap_or_default();
+            let mark = app.output.bad("FAIL");
+            format!("{mark} {name}: {workload}{} [{code}]", step.name)
+        }
+    }
+}
+
+/// Says which tests wait.
+fn queued(app: &App<'_>, mailboxes: &[Mailbox], jobs: BulkOutcome<Job>) -> Result {
+    app.bulk(
+        mailboxes,
+        jobs,
+        |job| format!("waits as job {}", job.id),
+        view::job,
+    )
 }
 
 /// The statuses, one line for each workload that Postroom delivers.
 fn verdict(app: &App<'_>, mailbox: &Mailbox, job: &Job) {
     if job.kind == JobKind::TestOnly {
-        let text = match first_failure(job) {
+        let text = match job.first_failure() {
             None => app.output.green("would pass; nothing was sent or changed"),
             Some(code) => app.output.bad(&format!(
                 "would fail with {code}; nothing was sent or changed"

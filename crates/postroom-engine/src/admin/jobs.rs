@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use postroom_core::alert::{Alert, Subject};
+use postroom_core::audit::AuditEntry;
 use postroom_core::job::{Job, JobKind, JobState};
 use postroom_core::principal::Principal;
-use postroom_core::{AlertId, JobId, MailboxId, ProfileId};
-use postroom_store::{AlertFilter, MailboxFilter, Page};
+use postroom_core::{AlertId, JobId, Mailbox, MailboxId, ProfileId, Timestamp};
+use postroom_store::{AlertFilter, JobCounts, JobFilter, MailboxFilter, Page};
 
 use super::{Admin, BulkOutcome};
 use crate::error::{EngineError, Result};
@@ -15,6 +16,9 @@ use crate::run::test_enable;
 
 /// How often a job that another process runs is looked at.
 const WATCH: Duration = Duration::from_millis(200);
+
+/// So many jobs are queued in one transaction: others want to write, too.
+const QUEUED_TOGETHER: usize = 500;
 
 impl Admin {
     /// Asks for a test of one mailbox. The running engine picks the job up within a second; where
@@ -29,22 +33,46 @@ impl Admin {
         kind: JobKind,
     ) -> Result<Job> {
         const ACTION: &str = "mailbox.test";
+        self.allow(principal, Right::WriteMailbox, ACTION, Subject::Mailbox(id))
+            .await?;
+        let mailbox = self.known_mailbox(ACTION, id).await?;
+        let job = self.job_for(principal, &mailbox, kind);
+        self.queue(principal, std::slice::from_ref(&job)).await?;
+        Ok(job)
+    }
+
+    /// Tests and enables a mailbox; once incoming email is enabled, email received from then on is
+    /// processed. Source: domain section 4, the start date of Test & Enable.
+    ///
+    /// # Errors
+    /// `NotFound`; `InvalidInput` where the date is not later than the profile's own ("Process Email
+    /// From").
+    pub async fn test_mailbox_from(
+        &self,
+        principal: &Principal,
+        id: MailboxId,
+        from: Timestamp,
+    ) -> Result<Job> {
+        const ACTION: &str = "mailbox.test";
         let subject = Subject::Mailbox(id);
         self.allow(principal, Right::WriteMailbox, ACTION, subject)
             .await?;
-        self.known_mailbox(ACTION, id).await?;
-        let environment = &self.environment;
-        let job = Job::queued(
-            JobId::from_random(environment.bytes16()),
-            kind,
-            id,
-            principal.name.clone(),
-            environment.now(),
-        );
-        environment.store.save_job(&job).await?;
-        self.audit(principal, ACTION, subject, "a test was asked for")
-            .await?;
-        environment.wake.notify_one();
+        let mailbox = self.known_mailbox(ACTION, id).await?;
+        let floor = match mailbox.profile {
+            Some(profile) => {
+                self.known_profile(ACTION, profile)
+                    .await?
+                    .process_email_from
+            }
+            None => None,
+        };
+        if floor.is_some_and(|floor| from <= floor) {
+            let problem = "must be later than the date from which the profile processes email";
+            return Err(EngineError::invalid(ACTION, "incoming_from", problem));
+        }
+        let mut job = self.job_for(principal, &mailbox, JobKind::TestAndEnable);
+        job.incoming_from = Some(from);
+        self.queue(principal, std::slice::from_ref(&job)).await?;
         Ok(job)
     }
 
@@ -58,11 +86,20 @@ impl Admin {
         ids: &[MailboxId],
         kind: JobKind,
     ) -> BulkOutcome<Job> {
+        const ACTION: &str = "mailbox.test";
         let mut outcomes = Vec::with_capacity(ids.len());
         for id in ids {
-            outcomes.push((*id, self.test_mailbox(principal, *id, kind).await));
+            let subject = Subject::Mailbox(*id);
+            let allowed = self
+                .allow(principal, Right::WriteMailbox, ACTION, subject)
+                .await;
+            let outcome = match allowed {
+                Ok(()) => self.known_mailbox(ACTION, *id).await,
+                Err(error) => Err(error),
+            };
+            outcomes.push((*id, outcome));
         }
-        outcomes
+        self.queue_all(principal, outcomes, kind).await
     }
 
     /// Asks for a test of every active mailbox of a profile.
@@ -87,14 +124,101 @@ impl Admin {
         loop {
             let mailboxes = self.environment.store.mailboxes(&filter, page).await?;
             if mailboxes.is_empty() {
-                return Ok(outcomes);
+                return Ok(self.queue_all(principal, outcomes, kind).await);
             }
-            for mailbox in mailboxes {
-                let job = self.test_mailbox(principal, mailbox.id, kind).await;
-                outcomes.push((mailbox.id, job));
-            }
+            outcomes.extend(
+                mailboxes
+                    .into_iter()
+                    .map(|mailbox| (mailbox.id, Ok(mailbox))),
+            );
             page = page.next();
         }
+    }
+
+    fn job_for(&self, principal: &Principal, mailbox: &Mailbox, kind: JobKind) -> Job {
+        let environment = &self.environment;
+        let id = JobId::from_random(environment.bytes16());
+        let by = principal.name.clone();
+        let mut job = Job::queued(id, kind, mailbox.id, by, environment.now());
+        job.batch = Some(id);
+        job.profile = mailbox.profile;
+        job
+    }
+
+    /// Queues a job for each mailbox that there is, all of one batch.
+    async fn queue_all(
+        &self,
+        principal: &Principal,
+        mailboxes: BulkOutcome<Mailbox>,
+        kind: JobKind,
+    ) -> BulkOutcome<Job> {
+        let mut batch = None;
+        let mut outcomes = Vec::with_capacity(mailboxes.len());
+        let mut mailboxes = mailboxes.into_iter().peekable();
+        while mailboxes.peek().is_some() {
+            let mut chunk: BulkOutcome<Job> = Vec::new();
+            let mut jobs = Vec::new();
+            for (id, outcome) in mailboxes.by_ref().take(QUEUED_TOGETHER) {
+                let outcome = outcome.map(|mailbox| {
+                    let mut job = self.job_for(principal, &mailbox, kind);
+                    job.batch = Some(*batch.get_or_insert(job.id));
+                    jobs.push(job.clone());
+                    job
+                });
+                chunk.push((id, outcome));
+            }
+            if let Err(error) = self.queue(principal, &jobs).await {
+                // All of them or none: each row answers for itself all the same.
+                let (kind, code) = (error.kind(), error.code());
+                for (_, outcome) in &mut chunk {
+                    if outcome.is_ok() {
+                        *outcome = Err(EngineError::new(kind, code, "mailbox.test"));
+                    }
+                }
+            }
+            outcomes.extend(chunk);
+        }
+        outcomes
+    }
+
+    async fn queue(&self, principal: &Principal, jobs: &[Job]) -> Result<()> {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let now = self.environment.now();
+        let entries: Vec<_> = jobs
+            .iter()
+            .map(|job| {
+                let subject = Subject::Mailbox(job.mailbox);
+                let note = "a test was asked for";
+                AuditEntry::allowed(now, &principal.name, "mailbox.test", subject, note)
+            })
+            .collect();
+        self.environment.store.queue_jobs(jobs, &entries).await?;
+        self.environment.wake.notify_one();
+        Ok(())
+    }
+
+    /// Jobs, newest first: with the filter for a mailbox the first one says when it was last tested,
+    /// and by whom.
+    pub async fn jobs(
+        &self,
+        principal: &Principal,
+        filter: &JobFilter,
+        page: Page,
+    ) -> Result<Vec<Job>> {
+        const ACTION: &str = "job.list";
+        self.allow(principal, Right::ReadMailbox, ACTION, Subject::Organization)
+            .await?;
+        Ok(self.environment.store.job_list(filter, page).await?)
+    }
+
+    /// How far jobs are.
+    pub async fn job_counts(&self, principal: &Principal, filter: &JobFilter) -> Result<JobCounts> {
+        const ACTION: &str = "job.counts";
+        self.allow(principal, Right::ReadMailbox, ACTION, Subject::Organization)
+            .await?;
+        Ok(self.environment.store.job_counts(filter).await?)
     }
 
     /// A job with its steps so far.
@@ -148,6 +272,47 @@ impl Admin {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Waits until several jobs are done: runs them here, as many at once as the engine would, where
+    /// no engine runs on the store, and watches them otherwise. [`job_counts`](Self::job_counts)
+    /// tells meanwhile how far they are. Drop the future to stop waiting; what was not done is done
+    /// by the next engine.
+    ///
+    /// # Errors
+    /// `NotFound`; what the store answers.
+    pub async fn run_jobs(&self, principal: &Principal, ids: &[JobId]) -> Result<()> {
+        const ACTION: &str = "job.run";
+        let subject = Subject::Organization;
+        self.allow(principal, Right::WriteMailbox, ACTION, subject)
+            .await?;
+        let environment = &self.environment;
+        let mut waiting = ids.iter().copied();
+        let mut next = waiting.next();
+        while let Some(id) = next {
+            let job = environment
+                .store
+                .job(id)
+                .await?
+                .ok_or_else(|| EngineError::not_found(ACTION, "job"))?;
+            if job.state == JobState::Done {
+                next = waiting.next();
+                continue;
+            }
+            match environment.store.claim_engine().await {
+                Ok(claim) => {
+                    let all: Vec<_> = [id].into_iter().chain(waiting).collect();
+                    test_enable::run_all(environment, &all).await?;
+                    drop(claim);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == postroom_store::ErrorKind::Locked => {
+                    environment.ctx.clock.sleep(WATCH).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// Alerts, newest first.

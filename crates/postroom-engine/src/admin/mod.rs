@@ -5,6 +5,7 @@
 
 mod approval;
 mod configuration;
+mod connection;
 pub mod declaration;
 mod explain;
 mod jobs;

@@ -3,14 +3,12 @@
 use postroom_core::alert::Subject;
 use postroom_core::principal::Principal;
 use postroom_core::profile::ProfileKind;
-use postroom_core::{Code, EmailAddress, Organization, ProfileId, Secret, ServerProfile};
-use postroom_provider::{ProbeReport, ProviderRequest};
+use postroom_core::{Code, Organization, ProfileId, Secret, ServerProfile};
 use postroom_store::SecretOwner;
 
 use super::Admin;
 use crate::error::{EngineError, ErrorKind, Result};
 use crate::plan::authorize::Right;
-use crate::run::providers::Direction;
 
 /// How a password came in: over a channel that nobody else can read, or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,32 +223,6 @@ impl Admin {
             .await?;
         self.environment.store.delete_profile(id).await?;
         self.audit(principal, ACTION, subject, "deleted").await
-    }
-
-    /// Tries to reach the server as the mailbox `address`, step by step ("Test connection").
-    /// Changes nothing, neither there nor here.
-    ///
-    /// # Errors
-    /// `NotFound`; `Provider` where there are no credentials or no such kind of provider.
-    pub async fn test_connection(
-        &self,
-        principal: &Principal,
-        id: ProfileId,
-        address: &EmailAddress,
-    ) -> Result<ProbeReport> {
-        const ACTION: &str = "profile.test_connection";
-        self.allow(principal, Right::ReadProfile, ACTION, Subject::Profile(id))
-            .await?;
-        let profile = self.known_profile(ACTION, id).await?;
-        let environment = &self.environment;
-        let mailbox = environment.store.mailbox_by_address(address).await?;
-        let credentials = environment
-            .credentials(&profile, mailbox.as_ref(), Direction::Incoming)
-            .await?;
-        let factory = environment.registry.find(profile.kind.provider_name())?;
-        let request = ProviderRequest::new(profile, address.clone(), credentials);
-        let mailbox = mailbox.map(|mailbox| mailbox.id);
-        Ok(environment.probe(factory.as_ref(), &request, mailbox).await)
     }
 
     pub(super) async fn known_profile(

@@ -57,6 +57,9 @@ pub(crate) fn alert(
         alert.audience = Audience::MailboxAndProfileOwner;
     }
     alert.details = details;
+    if let Subject::Record(_) = alert.incident.subject {
+        alert.mailbox = about.mailbox.map(|mailbox| mailbox.id);
+    }
     Some(alert)
 }
 

@@ -8,7 +8,8 @@ use postroom_core::{Code, EmailAddress, Mailbox, MailboxId, ServerProfile, Workl
 use postroom_provider::decorate::ConnectionLimits;
 use postroom_provider::registry::Credentials;
 use postroom_provider::{
-    FolderId, ProbeReport, Provider, ProviderFactory, ProviderRequest, registry::ProbeOutcome,
+    FolderId, OpContext, ProbeReport, Provider, ProviderFactory, ProviderRequest,
+    registry::ProbeOutcome,
 };
 use postroom_store::SecretOwner;
 
@@ -262,6 +263,34 @@ impl Environment {
         mailbox: Option<MailboxId>,
     ) -> ProbeReport {
         let profile = &request.profile;
+        self.probed(profile, mailbox, |ctx| async move {
+            factory.probe(&ctx, request).await
+        })
+        .await
+    }
+
+    /// The same without a mailbox.
+    pub(crate) async fn probe_account(
+        &self,
+        factory: &dyn ProviderFactory,
+        profile: &ServerProfile,
+        credentials: Option<&Credentials>,
+    ) -> ProbeReport {
+        self.probed(profile, None, |ctx| async move {
+            factory.probe_account(&ctx, profile, credentials).await
+        })
+        .await
+    }
+
+    async fn probed<F>(
+        &self,
+        profile: &ServerProfile,
+        mailbox: Option<MailboxId>,
+        probe: impl FnOnce(OpContext) -> F + Send,
+    ) -> ProbeReport
+    where
+        F: Future<Output = ProbeReport> + Send,
+    {
         let key = match mailbox {
             Some(mailbox) => permit_key(profile, mailbox, Workload::Incoming),
             None => PermitKey::Profile(profile.id),
@@ -269,10 +298,7 @@ impl Environment {
         let max = usize::from(profile.connections_max);
         let waiting = self.ctx.within(profile.request_timeout);
         match self.providers.limits.connection(&waiting, &key, max).await {
-            Ok(_connection) => {
-                let ctx = self.ctx.within(profile.request_timeout);
-                factory.probe(&ctx, request).await
-            }
+            Ok(_connection) => probe(self.ctx.within(profile.request_timeout)).await,
             Err(error) => {
                 let mut report = ProbeReport::new();
                 let failed = ProbeOutcome::Failed(error.code());
@@ -293,14 +319,7 @@ impl Environment {
             EngineError::new(ErrorKind::Conflict, Code::NoAddress, "provider.create")
         })?;
         let credentials = self.credentials(profile, Some(mailbox), direction).await?;
-        let mut profile = profile.clone();
-        if direction == Direction::Outgoing
-            && profile.kind.is_exchange()
-            && !profile.same_settings_for_outgoing
-        {
-            // One protocol carries both directions: a provider knows one set of settings.
-            profile.incoming = profile.outgoing.clone();
-        }
+        let profile = settings_of(profile, direction);
         Ok(ProviderRequest::new(profile, address, credentials))
     }
 
@@ -342,6 +361,19 @@ impl Environment {
             None => missing(profile),
         }
     }
+}
+
+/// The profile as a provider of a direction sees it.
+pub(crate) fn settings_of(profile: &ServerProfile, direction: Direction) -> ServerProfile {
+    let mut profile = profile.clone();
+    if direction == Direction::Outgoing
+        && profile.kind.is_exchange()
+        && !profile.same_settings_for_outgoing
+    {
+        // One protocol carries both directions: a provider knows one set of settings.
+        profile.incoming = profile.outgoing.clone();
+    }
+    profile
 }
 
 /// There are no credentials: a custom provider may do without, ours cannot.

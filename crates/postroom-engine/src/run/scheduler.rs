@@ -1,11 +1,11 @@
 //! Runs what is due: jobs, the application's outgoing email, workloads.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use postroom_core::job::JobState;
-use postroom_core::{JobId, MailboxId, Timestamp, Workload, planted};
+use postroom_core::job::{Job, JobState};
+use postroom_core::{JobId, MailboxId, ProfileId, Timestamp, Workload, planted};
 use postroom_store::{
     CycleRecord, CycleStart, Due, ErrorKind as StoreErrorKind, LEASE_DURATION, Lease,
 };
@@ -22,6 +22,8 @@ use crate::run::{clock, feed, test_enable};
 
 /// A step ends after so many rounds even where cycles keep leaving work behind.
 const STEP_ROUNDS_MAX: u32 = 10_000;
+/// So many jobs are read at once.
+const BACKLOG_MAX: u32 = 1000;
 /// How long the store is left alone after it could not be used.
 const STORE_PAUSE: Duration = Duration::from_secs(5);
 
@@ -108,7 +110,10 @@ struct Scheduler<'a> {
     stop: CancellationToken,
     tasks: JoinSet<Ended>,
     running: BTreeSet<(MailboxId, Workload)>,
-    jobs: BTreeSet<JobId>,
+    /// Jobs that run, with the profile of their mailbox.
+    jobs: BTreeMap<JobId, Option<ProfileId>>,
+    /// Jobs that wait, oldest first, as far as they were read.
+    backlog: VecDeque<Job>,
     /// Somebody may have asked for a job just now, or one that has to wait can begin.
     look_for_jobs: bool,
     /// When jobs were looked for, those asked for by other processes too.
@@ -129,7 +134,8 @@ pub(crate) async fn run(environment: &Arc<Environment>, stop: &CancellationToken
         stop: stop.clone(),
         tasks: JoinSet::new(),
         running: BTreeSet::new(),
-        jobs: BTreeSet::new(),
+        jobs: BTreeMap::new(),
+        backlog: VecDeque::new(),
         look_for_jobs: true,
         jobs_at: None,
         looked_at: None,
@@ -190,37 +196,21 @@ impl Scheduler<'_> {
         self.looked_at = Some(now);
         let set_back = |at: Timestamp| now < at && !planted!(ClockBackStopsFeed);
         let rested = |at: Timestamp| set_back(at) || now.since(at) >= bounds.poll;
-        let look = self.look_for_jobs || self.jobs_at.is_none_or(rested);
-        if look && self.jobs.len() < bounds.jobs {
-            let limit = u32::try_from(bounds.jobs.saturating_mul(2)).unwrap_or(u32::MAX);
+        let look = self.look_for_jobs && self.backlog.is_empty();
+        if (look || self.jobs_at.is_none_or(rested)) && self.jobs.len() < bounds.jobs {
             let claimed = !planted!(JobsLostOnRestart);
             let jobs = store
-                .jobs(&[JobState::Running, JobState::Queued], limit)
-                .await?
+                .jobs(&[JobState::Running, JobState::Queued], BACKLOG_MAX)
+                .await?;
+            self.backlog = jobs
                 .into_iter()
-                .filter(|job| claimed || job.state == JobState::Queued);
+                .filter(|job| claimed || job.state == JobState::Queued)
+                .filter(|job| !self.jobs.contains_key(&job.id))
+                .collect();
             self.look_for_jobs = false;
             self.jobs_at = Some(now);
-            for job in jobs {
-                if self.jobs.len() < bounds.jobs && self.jobs.insert(job.id) {
-                    let environment = Arc::clone(self.environment);
-                    let stop = self.stop.clone();
-                    self.tasks.spawn(async move {
-                        let id = job.id;
-                        let result = Box::pin(test_enable::run(&environment, job)).await;
-                        if result.is_err() {
-                            // It is still open: not in a tight loop.
-                            tokio::select! {
-                                biased;
-                                () = stop.cancelled() => {}
-                                () = environment.ctx.clock.sleep(STORE_PAUSE) => {}
-                            }
-                        }
-                        Ended::new(Task::Job(id), result.map(drop))
-                    });
-                }
-            }
         }
+        self.start_jobs();
         if !self.feeding && self.fed_at.is_none_or(rested) {
             self.feeding = true;
             self.fed_at = Some(now);
@@ -242,6 +232,41 @@ impl Scheduler<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Starts jobs that wait. No profile takes more than half of the places: one whose server does
+    /// not answer must not keep the others from being tested.
+    fn start_jobs(&mut self) {
+        let bounds = &self.environment.bounds;
+        let share = (bounds.jobs / 2).max(1);
+        let mut later = VecDeque::new();
+        while self.jobs.len() < bounds.jobs
+            && let Some(job) = self.backlog.pop_front()
+        {
+            let same = |other: &&Option<ProfileId>| **other == job.profile;
+            if job.profile.is_some() && self.jobs.values().filter(same).count() >= share {
+                later.push_back(job);
+                continue;
+            }
+            self.jobs.insert(job.id, job.profile);
+            let environment = Arc::clone(self.environment);
+            let stop = self.stop.clone();
+            self.tasks.spawn(async move {
+                let id = job.id;
+                let result = Box::pin(test_enable::run(&environment, job)).await;
+                if result.is_err() {
+                    // It is still open: not in a tight loop.
+                    tokio::select! {
+                        biased;
+                        () = stop.cancelled() => {}
+                        () = environment.ctx.clock.sleep(STORE_PAUSE) => {}
+                    }
+                }
+                Ended::new(Task::Job(id), result.map(drop))
+            });
+        }
+        later.append(&mut self.backlog);
+        self.backlog = later;
     }
 
     async fn start_cycles(&mut self, due: &[Due], free: usize) -> Result<()> {

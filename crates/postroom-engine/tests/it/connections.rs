@@ -67,10 +67,10 @@ async fn probes_keep_within_the_connections_of_their_profile() {
             .unwrap();
         let admin = engine.admin();
         let address = DESK.parse().unwrap();
-        let probe = || admin.test_connection(&world.operator, world.profile, &address);
+        let probe = || admin.test_connection(&world.operator, world.profile, Some(&address));
         let (one, two, three) = tokio::join!(probe(), probe(), probe());
         for report in [one, two, three] {
-            assert_eq!(report.unwrap().first_failure(), None);
+            assert_eq!(report.unwrap().first_cause(), None);
         }
         assert_eq!(counting.most.load(Ordering::SeqCst), most);
     }

@@ -13,5 +13,6 @@ mod crashes;
 mod incoming;
 mod outgoing;
 mod running;
+mod testing;
 mod trouble;
 mod world;

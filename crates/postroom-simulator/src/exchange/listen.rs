@@ -43,6 +43,21 @@ pub enum ListenError {
     Certificate(String),
 }
 
+/// What is wrong with a server's certificate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Certificate {
+    /// Nothing.
+    #[default]
+    Valid,
+    /// It has expired.
+    Expired,
+    /// It is not valid yet.
+    NotYetValid,
+    /// It is for another name.
+    OtherName,
+}
+
 /// Where and how to listen.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -53,6 +68,8 @@ pub struct ListenOptions {
     pub tls: bool,
     /// Names and addresses in the certificate beside `localhost` and the address itself.
     pub names: Vec<String>,
+    /// What is wrong with the certificate.
+    pub certificate: Certificate,
 }
 
 impl ListenOptions {
@@ -63,6 +80,7 @@ impl ListenOptions {
             address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             tls: false,
             names: Vec::new(),
+            certificate: Certificate::Valid,
         }
     }
 
@@ -73,7 +91,15 @@ impl ListenOptions {
             address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             tls: true,
             names: Vec::new(),
+            certificate: Certificate::Valid,
         }
+    }
+
+    /// Sets what is wrong with the certificate.
+    #[must_use]
+    pub const fn certificate(mut self, certificate: Certificate) -> Self {
+        self.certificate = certificate;
+        self
     }
 
     /// Sets the address.
@@ -150,7 +176,7 @@ impl Exchange {
         if options.tls {
             let mut names = vec!["localhost".to_owned(), address.ip().to_string()];
             names.extend(options.names);
-            let identity = tls::identity(&names)?;
+            let identity = tls::identity(&names, options.certificate)?;
             acceptor = Some(TlsAcceptor::from(identity.config));
             authority = Some(identity.authority);
         }

@@ -48,7 +48,7 @@ mod xml;
 
 pub use fault::{Fault, FaultId, FaultRule, Faults};
 pub use http::{Cut, HttpRequest, HttpResponse, ResponseBody};
-pub use listen::{ListenError, ListenOptions, Listening};
+pub use listen::{Certificate, ListenError, ListenOptions, Listening};
 pub use ops::EventStream;
 pub use server::{Exchange, ExchangeBuilder};
 pub use version::ServerVersion;

@@ -9,7 +9,7 @@ use rcgen::{
 use rustls::ServerConfig;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use super::listen::ListenError;
+use super::listen::{Certificate, ListenError};
 
 /// A server configuration and, as PEM, the authority that clients must trust.
 pub(crate) struct Identity {
@@ -18,7 +18,10 @@ pub(crate) struct Identity {
 }
 
 /// Makes an authority, and a certificate by it for these names.
-pub(crate) fn identity(names: &[String]) -> Result<Identity, ListenError> {
+pub(crate) fn identity(
+    names: &[String],
+    certificate: Certificate,
+) -> Result<Identity, ListenError> {
     let failed = |error: rcgen::Error| ListenError::Certificate(error.to_string());
     let mut authority = CertificateParams::new(Vec::new()).map_err(failed)?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -33,7 +36,16 @@ pub(crate) fn identity(names: &[String]) -> Result<Identity, ListenError> {
     let issuer = CertifiedIssuer::self_signed(authority, KeyPair::generate().map_err(failed)?)
         .map_err(failed)?;
 
-    let mut params = CertificateParams::new(names.to_vec()).map_err(failed)?;
+    let names = match certificate {
+        Certificate::OtherName => vec!["elsewhere.example".to_owned()],
+        _ => names.to_vec(),
+    };
+    let mut params = CertificateParams::new(names).map_err(failed)?;
+    match certificate {
+        Certificate::Expired => params.not_after = rcgen::date_time_ymd(2001, 1, 1),
+        Certificate::NotYetValid => params.not_before = rcgen::date_time_ymd(2999, 1, 1),
+        _ => {}
+    }
     params
         .distinguished_name
         .push(DnType::CommonName, "Simulated server");

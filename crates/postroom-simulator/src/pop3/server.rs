@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::fault::{Pop3Fault, Pop3FaultRule, striking};
 use super::session;
-use crate::exchange::{ListenError, tls};
+use crate::exchange::{Certificate, ListenError, tls};
 use crate::model::{AccountId, Item, MailSystem};
 
 /// The port where TLS comes first.
@@ -112,7 +112,7 @@ impl Pop3Server {
     /// [`ListenError::Certificate`].
     pub fn new(mail: Arc<MailSystem>) -> Result<Self, ListenError> {
         let names = ["localhost", "127.0.0.1", "pop.example.org"].map(str::to_owned);
-        let identity = tls::identity(&names)?;
+        let identity = tls::identity(&names, Certificate::Valid)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 mail,

@@ -5,9 +5,9 @@ use std::io::Read as _;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use postroom_core::{Code, MailboxId, ProfileId, RawMessage};
+use postroom_core::{Code, MailboxId, ProfileId, RawMessage, ServerProfile};
 use postroom_provider::provider::ProviderInfo;
-use postroom_provider::registry::ProbeOutcome;
+use postroom_provider::registry::{Credentials, ProbeOutcome};
 use postroom_provider::{
     Capabilities, ChangePage, DeleteMode, ErrorKind, FetchedMessage, Folder, FolderId, MailChange,
     MailHeaders, MailSource, MailSubmitter, OpContext, PageLimit, ProbeReport, Provider,
@@ -73,6 +73,31 @@ impl ProviderFactory for FaultyFactory {
         let probed = gate
             .pass(ctx, "provider.probe", Vec::new(), |ctx| async move {
                 Ok(self.inner.probe(&ctx, request).await)
+            })
+            .await;
+        probed.unwrap_or_else(|error| {
+            let mut report = ProbeReport::new();
+            let failed = ProbeOutcome::Failed(error.code());
+            report.push("connect", failed, error.to_string());
+            report
+        })
+    }
+
+    async fn probe_account(
+        &self,
+        ctx: &OpContext,
+        profile: &ServerProfile,
+        credentials: Option<&Credentials>,
+    ) -> ProbeReport {
+        let gate = Gate {
+            seams: self.seams.clone(),
+            mailbox: None,
+            profile: profile.id,
+            over_http: self.over_http,
+        };
+        let probed = gate
+            .pass(ctx, "provider.probe", Vec::new(), |ctx| async move {
+                Ok(self.inner.probe_account(&ctx, profile, credentials).await)
             })
             .await;
         probed.unwrap_or_else(|error| {

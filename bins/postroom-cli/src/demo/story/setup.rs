@@ -21,17 +21,17 @@ pub(super) async fn connect(world: &World<'_>) -> Result {
         .mail()
         .add_account(postroom_simulator::model::Account::new("probe@example.org"))
         .map_err(|error| Failure::usage(error.to_string()))?;
-    let report = admin
+    let test = admin
         .test_connection(
             &world.app.principal,
             profile.id,
-            &parse("probe@example.org")?,
+            Some(&parse("probe@example.org")?),
         )
         .await?;
-    for step in &report.steps {
-        world.output.line(view::probe_step(world.output, step));
+    for (_, step) in test.steps() {
+        world.output.line(view::connection_step(world.output, step));
     }
-    if let Some(code) = report.first_failure() {
+    if let Some((_, _, code)) = test.first_cause() {
         return Err(Failure::of(Exit::MailSystem, code));
     }
     Ok(())

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use postroom_core::catalogue::{Class, Level};
 use postroom_core::health::{AlertAction, CycleOutcome};
 use postroom_core::job::Job;
+use postroom_core::ledger::{FilterReason, LedgerEntry, LedgerState};
 use postroom_core::mailbox::TestStatus;
 use postroom_core::{Code, Timestamp, Workload};
-use postroom_store::{AlertFilter, CycleRecord, IncidentPattern, Page};
+use postroom_store::{AlertFilter, CycleRecord, IncidentPattern, LedgerFilter, Page};
 
 use super::lease;
 use crate::environment::{Environment, Loaded};
@@ -51,6 +52,9 @@ pub(super) async fn conclude(
     };
     let settings = &loaded.organization.settings.alerts;
     let Some(Failure { code, .. }) = failure else {
+        if let (Workload::Incoming, Some(from)) = (workload, job.incoming_from) {
+            begin_from(environment, job, from).await?;
+        }
         close_earlier(environment, &about).await?;
         recover(environment, job, workload, now).await?;
         if let Some(profile) = &loaded.profile {
@@ -163,6 +167,61 @@ async fn store_status(
         }
         match environment.store.update_mailbox(&mailbox).await {
             Ok(_) => return Ok(true),
+            Err(error)
+                if error.kind() == postroom_store::ErrorKind::Conflict && tries < CONFLICTS_MAX => {
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Processes email received from then on, as was asked for with the test: what was left alone as too
+/// old is looked at again. Source: domain section 4.
+async fn begin_from(environment: &Environment, job: &Job, from: Timestamp) -> Result<()> {
+    set_start(environment, job, from).await?;
+    let mut filter = LedgerFilter::default();
+    filter.mailbox = Some(job.mailbox);
+    filter.state = Some("filtered");
+    let mut page = Page::first(1000);
+    let mut again = Vec::new();
+    loop {
+        let rows = environment.store.ledger(&filter, page).await?;
+        if rows.is_empty() {
+            break;
+        }
+        again.extend(
+            rows.iter()
+                .filter(|row| is_left_alone(row, from))
+                .map(|row| row.id),
+        );
+        page = page.next();
+    }
+    for id in again {
+        environment.store.replay(id, environment.now()).await?;
+    }
+    Ok(())
+}
+
+/// Whether a message was left alone as too old, and no longer is.
+fn is_left_alone(row: &LedgerEntry, from: Timestamp) -> bool {
+    let old = matches!(
+        row.state,
+        LedgerState::Filtered {
+            reason: FilterReason::BeforeStart,
+            ..
+        }
+    );
+    old && row.received_at.is_some_and(|at| at >= from)
+}
+
+async fn set_start(environment: &Environment, job: &Job, from: Timestamp) -> Result<()> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let mut mailbox = environment.load(job.mailbox).await?.mailbox;
+        mailbox.process_email_from = Some(from);
+        match environment.store.update_mailbox(&mailbox).await {
+            Ok(_) => return Ok(()),
             Err(error)
                 if error.kind() == postroom_store::ErrorKind::Conflict && tries < CONFLICTS_MAX => {
             }

@@ -3,17 +3,20 @@
 mod conclude;
 mod workloads;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use postroom_core::approval::{Purpose, gate};
 use postroom_core::job::{Job, JobKind, JobState, TestStep};
+use postroom_core::ledger::FolderId;
 use postroom_core::mailbox::DeliveryMethod;
-use postroom_core::{Code, Mailbox, ServerProfile, Workload, planted};
+use postroom_core::{Code, JobId, Mailbox, ServerProfile, Workload, planted};
 use postroom_provider::registry::ProbeOutcome;
 use postroom_store::{LEASE_DURATION, Lease};
+use tokio::task::JoinSet;
 
 use crate::environment::{Environment, Loaded};
-use crate::error::Result;
+use crate::error::{EngineError, ErrorKind, Result};
 use crate::plan::failure::{CycleFailure, CycleStop};
 use crate::run::cycle::Cycle;
 use crate::run::providers::Direction;
@@ -25,6 +28,34 @@ use workloads::{test_incoming, test_outgoing};
 const LEASE_PATIENCE: Duration = Duration::from_secs(150);
 /// How often it looks whether that cycle has ended.
 const LEASE_WATCH: Duration = Duration::from_secs(1);
+
+/// Runs several jobs to their end, as many at once as the engine would.
+pub(crate) async fn run_all(environment: &Arc<Environment>, jobs: &[JobId]) -> Result<()> {
+    let mut running = JoinSet::new();
+    let mut waiting = jobs.iter().copied();
+    loop {
+        while running.len() < environment.bounds.jobs.max(1) {
+            let Some(id) = waiting.next() else { break };
+            let environment = Arc::clone(environment);
+            running.spawn(async move {
+                match environment.store.job(id).await? {
+                    Some(job) => Box::pin(run(&environment, job)).await.map(drop),
+                    None => Err(EngineError::not_found("job.run", "job")),
+                }
+            });
+        }
+        match running.join_next().await {
+            None => return Ok(()),
+            Some(Ok(result)) => result?,
+            Some(Err(defect)) => {
+                return Err(
+                    EngineError::new(ErrorKind::Internal, Code::Internal, "job.run")
+                        .with_source(defect),
+                );
+            }
+        }
+    }
+}
 
 /// Runs a job to its end and stores every step on the way. A job that was cut short runs again; the
 /// test message has its identity from the job and is not sent twice.
@@ -70,13 +101,18 @@ pub(crate) async fn run(environment: &Environment, mut job: Job) -> Result<Job> 
     store.save_job(&job).await?;
     if let (false, Some(profile)) = (open.is_empty(), &loaded.profile) {
         match probe(environment, &loaded.mailbox, profile, &mut job).await {
-            Some(code) => {
+            Err(code) => {
                 let failure = Some(Failure { code, tried: true });
                 outcomes.extend(open.iter().map(|workload| (*workload, failure)));
             }
-            None => {
+            Ok(inbox) => {
                 store.save_job(&job).await?;
-                let tests = test_all(environment, &loaded, profile, &job, &open).await?;
+                let tested = Tested {
+                    loaded: &loaded,
+                    profile,
+                    inbox: inbox.as_ref(),
+                };
+                let tests = test_all(environment, &tested, &job, &open).await?;
                 for (workload, steps) in tests {
                     let failure = steps.iter().find_map(|step| step.failure);
                     job.steps.extend(steps);
@@ -109,13 +145,23 @@ fn gated(loaded: &Loaded, workload: Workload) -> Result<(), Code> {
     )
 }
 
-/// Whether the server can be reached at all: steps that all workloads share.
+/// What is tested.
+#[derive(Clone, Copy, Debug)]
+struct Tested<'a> {
+    loaded: &'a Loaded,
+    profile: &'a ServerProfile,
+    /// The Inbox, where reaching the server has shown it.
+    inbox: Option<&'a FolderId>,
+}
+
+/// Whether the server can be reached at all: steps that all workloads share. Answers the Inbox,
+/// where it was seen on the way.
 async fn probe(
     environment: &Environment,
     mailbox: &Mailbox,
     profile: &ServerProfile,
     job: &mut Job,
-) -> Option<Code> {
+) -> Result<Option<FolderId>, Code> {
     let request = environment
         .provider_request(mailbox, profile, Direction::Incoming)
         .await;
@@ -129,7 +175,7 @@ async fn probe(
                 code,
                 error.to_string(),
             ));
-            return Some(code);
+            return Err(code);
         }
     };
     let factory = match environment.registry.find(profile.kind.provider_name()) {
@@ -138,7 +184,7 @@ async fn probe(
             let code = error.code();
             job.steps
                 .push(TestStep::failed(None, "provider", code, error.to_string()));
-            return Some(code);
+            return Err(code);
         }
     };
     let report = environment
@@ -155,21 +201,23 @@ async fn probe(
     {
         last.evidence.push_str(used.password.expose());
     }
-    report.first_failure()
+    match report.first_failure() {
+        Some(code) => Err(code),
+        None => Ok(report.inbox),
+    }
 }
 
 async fn test_all(
     environment: &Environment,
-    loaded: &Loaded,
-    profile: &ServerProfile,
+    tested: &Tested<'_>,
     job: &Job,
     workloads: &[Workload],
 ) -> Result<Vec<(Workload, Vec<TestStep>)>> {
     let tests = workloads
         .iter()
-        .map(|workload| Box::pin(test_one(environment, loaded, profile, job, *workload)));
+        .map(|workload| Box::pin(test_one(environment, tested, job, *workload)));
     // One connection for each workload, where the profile allows more than one.
-    if profile.connections_max > 1 {
+    if tested.profile.connections_max > 1 {
         return futures_util::future::try_join_all(tests).await;
     }
     let mut outcomes = Vec::new();
@@ -182,8 +230,7 @@ async fn test_all(
 /// Tests one workload while no cycle of it runs.
 async fn test_one(
     environment: &Environment,
-    loaded: &Loaded,
-    profile: &ServerProfile,
+    tested: &Tested<'_>,
     job: &Job,
     workload: Workload,
 ) -> Result<(Workload, Vec<TestStep>)> {
@@ -195,13 +242,13 @@ async fn test_one(
     let mut cycle = Cycle {
         environment,
         ctx: &environment.ctx,
-        loaded,
-        profile,
+        loaded: tested.loaded,
+        profile: tested.profile,
         lease: lease.clone(),
     };
     let mut steps = Vec::new();
     let result = match workload {
-        Workload::Incoming => test_incoming(&cycle, &mut steps).await,
+        Workload::Incoming => test_incoming(&cycle, tested.inbox, &mut steps).await,
         Workload::Outgoing => test_outgoing(&mut cycle, job, &mut steps).await,
         Workload::Items => {
             let evidence = "the provider does not synchronize appointments, contacts and tasks";

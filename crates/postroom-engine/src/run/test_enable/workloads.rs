@@ -1,6 +1,7 @@
 //! What is tried for each workload.
 
 use postroom_core::job::{Job, JobKind, TestStep};
+use postroom_core::ledger::FolderId;
 use postroom_core::outbox::OutboxState;
 use postroom_core::{Code, OutboxId, Workload};
 use postroom_provider::{PageLimit, WellKnownFolder};
@@ -15,6 +16,7 @@ use crate::run::providers::Direction;
 /// Opens and lists the Inbox.
 pub(super) async fn test_incoming(
     cycle: &Cycle<'_>,
+    inbox: Option<&FolderId>,
     steps: &mut Vec<TestStep>,
 ) -> Result<(), CycleStop> {
     let workload = Some(Workload::Incoming);
@@ -26,9 +28,16 @@ pub(super) async fn test_incoming(
         let failure = CycleFailure::new(Code::MethodNotSupported, "the provider cannot read mail");
         return Err(failure.into());
     };
-    let inbox = source
-        .find_folder(&cycle.op(), WellKnownFolder::Inbox)
-        .await?;
+    let inbox = match inbox {
+        Some(inbox) => inbox.clone(),
+        None => {
+            source
+                .find_folder(&cycle.op(), WellKnownFolder::Inbox)
+                .await?
+        }
+    };
+    let providers = &cycle.environment.providers;
+    providers.remember_inbox(cycle.lease.mailbox, &inbox);
     steps.push(TestStep::passed(
         workload,
         "open inbox",
