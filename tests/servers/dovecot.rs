@@ -26,7 +26,11 @@ pub(crate) struct Dovecot {
 impl Dovecot {
     /// Starts one in a folder that is its own; `None`, which is said, where it is not installed. In CI that is a failure.
     pub(crate) fn start(folder: tempfile::TempDir) -> Option<Self> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/servers/dovecot");
+        let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+        let script = above
+            .map(|folder| folder.join("tests/servers/dovecot"))
+            .find(|script| script.is_file())
+            .expect("the script is in the project");
         let mut child = Command::new(script)
             .arg(folder.path())
             .stdin(Stdio::piped())
