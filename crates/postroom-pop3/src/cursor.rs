@@ -1,4 +1,4 @@
-//! Which messages were told: digests of runs of them, so that 100,000 take some 17 kB. See ADR 0013.
+//! Which messages were told: digests of runs of them, so that 100,000 take some 17 kB. See ADR 0014.
 
 use std::collections::BTreeSet;
 
