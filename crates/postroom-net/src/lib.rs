@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`http`] | requests, answers and the transport trait |
 //! | [`auth`] | how a request proves who asks |
-//! | [`line`] | connections for POP3, IMAP and SMTP |
+//! | [`mod@line`] | connections for POP3, IMAP and SMTP |
 //! | [`error`] | why there is no answer |
 //! | [`reqwest_transport`] | HTTP over TCP and TLS |
 //! | [`mod@probe`] | reaching a server step by step |
