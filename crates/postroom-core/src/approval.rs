@@ -55,6 +55,17 @@ pub enum ApprovalEvent {
 pub struct NoAddress;
 
 impl ApprovalState {
+    /// The text form.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+        }
+    }
+
     /// The state after an event. Source: design section 6.
     ///
     /// # Errors

@@ -335,6 +335,10 @@ catalogue! {
         "The configuration contradicts itself.",
         "A required field is missing or has a value that does not fit the others.",
         "Correct the named field.";
+    ConfigurationUnsupported = "configuration-unsupported", Error, Permanent, Profile, ProfileOwner,
+        "The reference does not support the configuration, and the support policy is strict.",
+        "A rule of the support check applies; its id is named.",
+        "Change what the rule is about, or set support_policy to extended: postroom support check lists all findings.";
     PermissionDenied = "permission-denied", Error, Permanent, Organization, Administrator,
         "The caller lacks the right for this.",
         "The principal's roles and privileges do not include it.",

@@ -6,7 +6,9 @@
 //! | Module | What it holds |
 //! |---|---|
 //! | [`organization`], [`profile`], [`mailbox`] | what an administrator configures |
-//! | [`approval`], [`principal`] | who may do what |
+//! | [`settings`] | every setting with its type, range, default, scope and source |
+//! | [`support`] | which configurations the reference supports, and what that means here |
+//! | [`approval`], [`principal`], [`channel`] | who may do what, and over what |
 //! | [`email`] | the email as the application sees it, [`raw`] the bytes it came from |
 //! | [`party`] | whom an address resolves to |
 //! | [`tracking`] | whether a message becomes a record, and which record it belongs to |
@@ -23,6 +25,7 @@ pub mod alert;
 pub mod approval;
 pub mod audit;
 pub mod catalogue;
+pub mod channel;
 pub mod connection;
 pub mod email;
 pub mod failure;
@@ -40,6 +43,8 @@ pub mod profile;
 pub mod raw;
 pub mod schedule;
 pub mod secret;
+pub mod settings;
+pub mod support;
 pub mod time;
 pub mod tracking;
 

@@ -161,6 +161,72 @@ impl MailboxOwner {
             Self::Forward => None,
         }
     }
+
+    /// Its kind.
+    #[must_use]
+    pub const fn kind(&self) -> OwnerKind {
+        match self {
+            Self::User(_) => OwnerKind::User,
+            Self::Queue(_) => OwnerKind::Queue,
+            Self::Forward => OwnerKind::Forward,
+        }
+    }
+}
+
+/// The kinds of owners, to select by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(clippy::exhaustive_enums, reason = "one for each kind of owner")]
+pub enum OwnerKind {
+    /// A user's.
+    User,
+    /// A queue's.
+    Queue,
+    /// A forward mailbox.
+    Forward,
+}
+
+impl OwnerKind {
+    /// The text form.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Queue => "queue",
+            Self::Forward => "forward",
+        }
+    }
+}
+
+/// How a mailbox fares as a whole, to select by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum MailboxStatus {
+    /// At least one workload is enabled.
+    Enabled,
+    /// No workload is enabled.
+    NotEnabled,
+    /// A workload is tried again, or probed slowly.
+    Failing,
+    /// A workload was disabled until a person mends it.
+    Disabled,
+}
+
+/// What a mailbox keeps of its profile as it was when the mailbox came to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Association {
+    /// Its date ("Process Email From").
+    pub process_email_from: Option<Timestamp>,
+}
+
+impl Association {
+    /// With a profile that has that date.
+    #[must_use]
+    pub const fn new(process_email_from: Option<Timestamp>) -> Self {
+        Self { process_email_from }
+    }
 }
 
 /// One address of one user or queue, with one profile and three workloads. Source: domain section 2.
@@ -193,6 +259,16 @@ pub struct Mailbox {
     pub process_email_from: Option<Timestamp>,
     /// When it was first enabled for incoming email: where no date is set, older mail is left alone.
     pub incoming_enabled_at: Option<Timestamp>,
+    /// The profile's date when the mailbox was first enabled with it: an earlier one that the profile
+    /// gets later is for newly associated mailboxes only.
+    #[serde(default)]
+    pub associated: Option<Association>,
+    /// Who approved the address; `None` unless it is approved.
+    #[serde(default)]
+    pub approved_by: Option<String>,
+    /// When the address was approved.
+    #[serde(default)]
+    pub approved_at: Option<Timestamp>,
     /// The user name, where the profile takes credentials from the mailbox. The password is kept
     /// sealed in the store.
     pub user_name: Option<String>,
@@ -237,6 +313,9 @@ impl Mailbox {
             filter,
             process_email_from: None,
             incoming_enabled_at: None,
+            associated: None,
+            approved_by: None,
+            approved_at: None,
             user_name: None,
             allow_credentials: false,
             delete_after_processing: false,

@@ -9,7 +9,9 @@ use crate::health::HealthPolicy;
 use crate::id::{OrganizationId, ProfileId};
 use crate::mailbox::DeliveryMethod;
 use crate::party::PartySettings;
-use crate::tracking::CorrelationSettings;
+use crate::profile::ServerProfile;
+use crate::support::SupportPolicy;
+use crate::tracking::{CorrelationSettings, TrackingFilter};
 
 /// Where the application runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -51,6 +53,7 @@ impl Deployment {
 
 /// What a mailbox gets when it is created, and what "Apply defaults" sets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct MailboxDefaults {
     /// The default profile.
@@ -61,6 +64,10 @@ pub struct MailboxDefaults {
     pub outgoing: DeliveryMethod,
     /// How appointments, contacts and tasks are synchronized.
     pub items: DeliveryMethod,
+    /// Which incoming email is tracked for new users (email in response to the application's).
+    pub user_filter: TrackingFilter,
+    /// Which incoming email is tracked for new queues and forward mailboxes (all).
+    pub queue_filter: TrackingFilter,
 }
 
 impl Default for MailboxDefaults {
@@ -70,6 +77,8 @@ impl Default for MailboxDefaults {
             incoming: DeliveryMethod::ServerSide,
             outgoing: DeliveryMethod::ServerSide,
             items: DeliveryMethod::None,
+            user_filter: TrackingFilter::RepliesToCrmEmail,
+            queue_filter: TrackingFilter::All,
         }
     }
 }
@@ -130,6 +139,12 @@ pub struct OrganizationSettings {
     pub idle_interval_max: Duration,
     /// Attempts before a message is quarantined (3).
     pub item_attempts_max: u32,
+    /// What happens to configurations that the reference does not support (they are allowed).
+    pub support_policy: SupportPolicy,
+    /// A date from which email is processed may lie at most so many days back (0: no limit).
+    pub process_email_from_days_max: u32,
+    /// Only the filter of the mailbox that an email arrived in decides (off).
+    pub filter_of_mailbox_only: bool,
 }
 
 impl Default for OrganizationSettings {
@@ -148,6 +163,9 @@ impl Default for OrganizationSettings {
             send_to_unresolved_recipients: true,
             idle_interval_max: Duration::from_secs(12 * 60),
             item_attempts_max: 3,
+            support_policy: SupportPolicy::default(),
+            process_email_from_days_max: 0,
+            filter_of_mailbox_only: false,
         }
     }
 }
@@ -176,5 +194,15 @@ impl Organization {
             deployment,
             settings: OrganizationSettings::default(),
         }
+    }
+
+    /// The profile that there is from the start where the deployment is online: the default of new
+    /// mailboxes unless another one is. Source: seed 001, "Verify you have the profile".
+    pub fn begin_with_profile(&mut self, id: ProfileId) -> Option<ServerProfile> {
+        if self.deployment.kind != DeploymentKind::Online {
+            return None;
+        }
+        self.settings.mailbox_defaults.profile.get_or_insert(id);
+        Some(ServerProfile::exchange_online(id))
     }
 }

@@ -111,11 +111,19 @@ pub struct PartySettings {
     /// Leave a recipient unresolved where several parties match (off). Users and queues resolve all
     /// the same: their mailbox is theirs even where a contact has the same address.
     pub unresolve_multiple_recipients: bool,
+    /// Inactive parties count like active ones (off). Source: domain section 12.
+    pub resolve_inactive: bool,
+}
+
+impl PartySettings {
+    const fn counts(&self, party: &Party) -> bool {
+        party.active || self.resolve_inactive
+    }
 }
 
 /// Whom the sender's address means: one party or nobody.
 ///
-/// Inactive parties do not count. A party that `mailbox_owner` owns comes before others, then the
+/// Inactive parties do not count, unless the settings say so. A party that `mailbox_owner` owns comes before others, then the
 /// order of [`PartyKind`] decides, then the lowest id. More than [`SENDER_MATCHES_MAX`] matches are
 /// nobody.
 #[must_use]
@@ -124,7 +132,7 @@ pub fn resolve_sender<'a>(
     mailbox_owner: Option<PartyId>,
     settings: &PartySettings,
 ) -> Option<&'a Party> {
-    let active = || parties.iter().filter(|party| party.active);
+    let active = || parties.iter().filter(|party| settings.counts(party));
     let count = active().take(SENDER_MATCHES_MAX + 1).count();
     if count > SENDER_MATCHES_MAX || (count > 1 && settings.unresolve_multiple_senders) {
         return None;
@@ -135,10 +143,14 @@ pub fn resolve_sender<'a>(
     })
 }
 
-/// Whom a recipient's address means: every active party that has it, in the order of [`PartyKind`].
+/// Whom a recipient's address means: every active party that has it (every party, where the settings
+/// say so), in the order of [`PartyKind`].
 #[must_use]
 pub fn resolve_recipient<'a>(parties: &'a [Party], settings: &PartySettings) -> Vec<&'a Party> {
-    let mut active: Vec<_> = parties.iter().filter(|party| party.active).collect();
+    let mut active: Vec<_> = parties
+        .iter()
+        .filter(|party| settings.counts(party))
+        .collect();
     if active.len() > 1 && settings.unresolve_multiple_recipients {
         active.retain(|party| matches!(party.kind, PartyKind::User | PartyKind::Queue));
     }
@@ -188,6 +200,7 @@ mod tests {
     const ONE: PartySettings = PartySettings {
         unresolve_multiple_senders: false,
         unresolve_multiple_recipients: false,
+        resolve_inactive: false,
     };
 
     #[test]

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::address::EmailAddress;
 use crate::catalogue::Code;
 use crate::id::{PartyId, ProfileId};
+use crate::support::ExchangeVersion;
 use crate::time::Timestamp;
+
+mod validate;
 
 /// The kind of mail system. Source: seed 000, seed 003; custom kinds are ours.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -171,7 +174,18 @@ pub struct ServerProfile {
     pub extra_authorities_pem: Option<String>,
     /// Accept `http` locations: for laboratories only, and shown in every listing.
     pub danger_allow_plain_http: bool,
+    /// The version of the Exchange server, where somebody has stated it: the support check goes by
+    /// it.
+    #[serde(default)]
+    pub server_version: Option<ExchangeVersion>,
+    /// The tenant of Exchange Online, by name or id; `None`: the organization's own.
+    #[serde(default)]
+    pub tenant: Option<String>,
 }
+
+/// The name of the profile that appears by itself where the deployment is online. Source: seed 001,
+/// "Verify you have the profile".
+pub const EXCHANGE_ONLINE_PROFILE_NAME: &str = "Microsoft Exchange Online";
 
 /// Longest [`ServerProfile::request_timeout`]. Source: domain section 1.
 pub const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(100);
@@ -200,93 +214,57 @@ impl ServerProfile {
             request_timeout: REQUEST_TIMEOUT_MAX,
             extra_authorities_pem: None,
             danger_allow_plain_http: false,
+            server_version: None,
+            tenant: None,
+        }
+    }
+
+    /// The profile of an online deployment: found by auto discover, opened server to server. Source:
+    /// seeds 001 and 003.
+    #[must_use]
+    pub fn exchange_online(id: ProfileId) -> Self {
+        let mut profile = Self::new(
+            id,
+            EXCHANGE_ONLINE_PROFILE_NAME,
+            ProfileKind::ExchangeOnline,
+        );
+        profile.description = "Exchange Online in the organization's own tenant.".to_owned();
+        profile.auto_discover = true;
+        profile.incoming.authentication = AuthenticationProtocol::OAuth;
+        profile.incoming.credentials = CredentialSource::ServerToServer;
+        profile.incoming.impersonation = false;
+        profile
+    }
+
+    /// Whose credentials open outgoing connections.
+    #[must_use]
+    pub const fn outgoing_credentials(&self) -> CredentialSource {
+        if self.same_settings_for_outgoing {
+            self.incoming.credentials
+        } else {
+            self.outgoing.credentials
         }
     }
 
     /// The settings of the outgoing direction in force.
-    #[must_use]
-    pub const fn effective_outgoing(&self) -> &Endpoint {
-        if self.same_settings_for_outgoing {
-            &self.incoming
-        } else {
-            &self.outgoing
-        }
-    }
-
-    /// Checks every field against its range and the others.
     ///
-    /// # Errors
-    /// All findings, each naming its field; empty never.
-    pub fn validate(&self) -> Result<(), Vec<FieldError>> {
-        let mut errors = Vec::new();
-        let mut find = |field, message: &str| {
-            errors.push(FieldError {
-                field,
-                message: message.to_owned(),
-            })
-        };
-        let name_length = self.name.chars().count();
-        if self.name.trim().is_empty() || name_length > 100 {
-            find("name", "must have 1 to 100 characters");
+    /// Where they are the same, it is how to authenticate that is: Exchange has one location for
+    /// both directions, Internet mail a server for each. Source: seed 000.
+    #[must_use]
+    pub fn effective_outgoing(&self) -> Endpoint {
+        if !self.same_settings_for_outgoing {
+            return self.outgoing.clone();
         }
-        if self.description.chars().count() > 2000 {
-            find("description", "must have at most 2000 characters");
-        }
-        if !(1..=300).contains(&self.connections_max) {
-            find("connections_max", "must be 1 to 300");
-        }
-        if self.polling_interval_min > Duration::from_secs(1440 * 60) {
-            find("polling_interval_min", "must be 0 to 1440 minutes");
-        }
-        if self.request_timeout.is_zero() || self.request_timeout > REQUEST_TIMEOUT_MAX {
-            find("request_timeout", "must be above 0 and at most 100 seconds");
-        }
-        if self.move_undelivered
-            && !self.kind.is_exchange()
-            && !matches!(self.kind, ProfileKind::Custom(_))
-        {
-            find(
-                "move_undelivered",
-                "is available for Exchange profiles only",
-            );
-        }
-        if self.email_alert_to_owner && self.owner_address.is_none() {
-            find(
-                "owner_address",
-                "is needed when the owner is to get alerts by email",
-            );
-        }
-        for (endpoint, location, credentials) in [
-            (&self.incoming, "incoming.location", "incoming.credentials"),
-            (
-                self.effective_outgoing(),
-                "outgoing.location",
-                "outgoing.credentials",
-            ),
-        ] {
-            match &endpoint.location {
-                Some(text) if text.len() > 2084 => {
-                    find(location, "must have at most 2084 characters")
-                }
-                Some(_) if self.auto_discover => {
-                    find(location, "must be empty when auto discover is on")
-                }
-                None if !self.auto_discover && !matches!(self.kind, ProfileKind::Custom(_)) => {
-                    find(location, "is needed when auto discover is off");
-                }
-                _ => {}
+        match self.kind {
+            ProfileKind::Pop3Smtp | ProfileKind::ImapSmtp => Endpoint {
+                location: self.outgoing.location.clone(),
+                port: self.outgoing.port,
+                ssl: self.outgoing.ssl,
+                ..self.incoming.clone()
+            },
+            ProfileKind::ExchangeServer | ProfileKind::ExchangeOnline | ProfileKind::Custom(_) => {
+                self.incoming.clone()
             }
-            if endpoint.credentials == CredentialSource::Anonymous && self.kind.is_exchange() {
-                find(credentials, "anonymous is not valid for Exchange");
-            }
-            if self.same_settings_for_outgoing {
-                break;
-            }
-        }
-        if errors.is_empty() {
-            Ok(())
-        } else {
-            Err(errors)
         }
     }
 }

@@ -77,6 +77,8 @@ pub struct DecisionInput<'a> {
     pub correlation: Correlation,
     /// Whether email between two users becomes two activities.
     pub internal_email_as_two_activities: bool,
+    /// Only the filter of the mailbox that it arrived in decides.
+    pub filter_of_mailbox_only: bool,
 }
 
 impl<'a> DecisionInput<'a> {
@@ -95,6 +97,7 @@ impl<'a> DecisionInput<'a> {
             known: None,
             correlation: Correlation::default(),
             internal_email_as_two_activities: false,
+            filter_of_mailbox_only: false,
         }
     }
 }
@@ -102,12 +105,23 @@ impl<'a> DecisionInput<'a> {
 /// From when on a mailbox's incoming email is processed: the later of what mailbox and profile say;
 /// where neither says anything, the moment the mailbox was first enabled, so that old email stays
 /// alone. `None` where it was never enabled either.
+///
+/// A later date of the profile holds for all its mailboxes, an earlier one only for those that come
+/// to it afterwards. Source: seed 000, Process Email From.
 #[must_use]
 pub fn process_from(mailbox: &Mailbox, profile: &ServerProfile) -> Option<Timestamp> {
-    mailbox
-        .process_email_from
-        .max(profile.process_email_from)
-        .or_else(|| mailbox.incoming_enabled_at.map(whole_second))
+    let enabled = mailbox.incoming_enabled_at.map(whole_second);
+    let from_profile = match &mailbox.associated {
+        None => profile.process_email_from,
+        Some(then) => {
+            let begun = then.process_email_from.or(enabled);
+            match profile.process_email_from {
+                Some(now) => Some(begun.map_or(now, |begun| now.max(begun))),
+                None => then.process_email_from,
+            }
+        }
+    };
+    mailbox.process_email_from.max(from_profile).or(enabled)
 }
 
 /// Servers tell in whole seconds when they received a message (EWS DateTimeReceived): a message that
@@ -179,7 +193,11 @@ fn by_filters(
     evidence: &mut Vec<RecipientVerdict>,
 ) -> (Verdict, String) {
     let mut accepted: Option<(PartyId, AcceptReason)> = None;
+    let owner = input.mailbox.owner.party();
     for recipient in input.recipients.iter().take(RECIPIENTS_MAX) {
+        if input.filter_of_mailbox_only && owner.is_some_and(|owner| owner != recipient.party) {
+            continue;
+        }
         if evidence.iter().any(|seen| seen.party == recipient.party) {
             continue;
         }
@@ -203,7 +221,6 @@ fn by_filters(
             format!("a recipient's filter accepts it: {}", reason_text(reason)),
         );
     }
-    let owner = input.mailbox.owner.party();
     let named = owner.is_some_and(|owner| evidence.iter().any(|seen| seen.party == owner));
     if !named && input.mailbox.filter == TrackingFilter::All {
         let reason = AcceptReason::AcceptAll;
