@@ -2,19 +2,26 @@
 
 pub(crate) use postroom::core::alert::{Alert, Subject};
 pub(crate) use postroom::core::approval::ApprovalState;
+pub(crate) use postroom::core::channel::Channel;
 pub(crate) use postroom::core::connection::{
     ConnectionStep, ConnectionTest, Direction, StepOutcome, TestOutcome,
 };
 pub(crate) use postroom::core::health::Health;
 pub(crate) use postroom::core::job::{Job, JobKind, JobState, TestStep};
 pub(crate) use postroom::core::ledger::{LedgerEntry, LedgerState};
-pub(crate) use postroom::core::mailbox::{DeliveryMethod, MailboxOwner, TestStatus, WorkloadState};
-pub(crate) use postroom::core::organization::{Deployment, DeploymentKind, OrganizationSettings};
+pub(crate) use postroom::core::mailbox::{
+    DeliveryMethod, MailboxOwner, MailboxStatus, OwnerKind, TestStatus, WorkloadState,
+};
+pub(crate) use postroom::core::organization::{Deployment, DeploymentKind};
 pub(crate) use postroom::core::outbox::{OutboxEntry, OutboxState};
 pub(crate) use postroom::core::party::{Participation, PartyKind};
 pub(crate) use postroom::core::principal::Principal;
 pub(crate) use postroom::core::profile::{
     AuthenticationProtocol, CredentialSource, Endpoint, ProfileKind,
+};
+pub(crate) use postroom::core::settings::{SETTINGS, Setting, SettingValue, find as find_setting};
+pub(crate) use postroom::core::support::{
+    ExchangeVersion, Finding as SupportFinding, MATRIX, RULES, Severity, SupportPolicy,
 };
 pub(crate) use postroom::core::tracking::TrackingFilter;
 pub(crate) use postroom::core::{
@@ -27,13 +34,13 @@ pub(crate) use postroom::engine::declaration::{
     PlanOptions, Secrets, nearest, plan,
 };
 pub(crate) use postroom::engine::{
-    AfterDefaults, BulkOutcome, Counts, CredentialEntry, Explanation, ExplanationKind, MailboxEdit,
-    NewMailbox, OutgoingDecision, ProfileDirection, StepReport,
+    AfterDefaults, BulkOutcome, Counts, Explanation, ExplanationKind, MailboxEdit, NewMailbox,
+    OutgoingDecision, ProfileDirection, SavedProfile, StepReport, SupportReport,
 };
 pub(crate) use postroom::provider::context::{Clock, Randomness, SystemClock, SystemRandomness};
 pub(crate) use postroom::sqlite::{
     EmailFilter, EmailView, KeySource, NewEmail, PartyFilter, SqliteCrm, SqliteStorage,
-    StorageOptions, create_key_file,
+    StorageOptions, begin_key_rotation, create_key_file, finish_key_rotation,
 };
 pub(crate) use postroom::store::{
     AlertFilter, JobFilter, LedgerCounts, LedgerFilter, MailboxFilter, OutboxFilter,

@@ -1,5 +1,6 @@
 //! The open store, and the engine on it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,6 +16,9 @@ use crate::output::Output;
 
 /// The environment variable that holds the text of a key file.
 const KEY_VARIABLE: &str = "POSTROOM_KEY";
+
+/// Of more outcomes than these only those that failed are listed.
+const ROWS_MAX: usize = 50;
 
 /// At most so many mailboxes are listed at once.
 pub(crate) const LIST_MAX: u32 = 10_000;
@@ -146,6 +150,11 @@ impl<'a> App<'a> {
         })
     }
 
+    /// Whether the key is the text of an environment variable.
+    pub(crate) fn key_is_in_environment() -> bool {
+        std::env::var_os(KEY_VARIABLE).is_some()
+    }
+
     pub(crate) const fn engine(&self) -> &Engine {
         &self.engine
     }
@@ -205,6 +214,21 @@ impl<'a> App<'a> {
             .await?)
     }
 
+    /// Every mailbox that fits, by name.
+    pub(crate) async fn every_mailbox(&self, filter: &MailboxFilter) -> Result<Vec<Mailbox>> {
+        let mut found = Vec::new();
+        let mut page = Page::first(LIST_MAX);
+        loop {
+            let mailboxes = self.admin.mailboxes(&self.principal, filter, page).await?;
+            let last = u32::try_from(mailboxes.len()).is_ok_and(|count| count < LIST_MAX);
+            found.extend(mailboxes);
+            if last {
+                return Ok(found);
+            }
+            page = page.next();
+        }
+    }
+
     /// Those mailboxes; all of them where none is named and `all` says so.
     pub(crate) async fn chosen(&self, names: &[String], all: bool) -> Result<Vec<Mailbox>> {
         if names.is_empty() {
@@ -231,17 +255,23 @@ impl<'a> App<'a> {
         shown: impl Fn(&T) -> String,
         json: impl Fn(&T) -> serde_json::Value,
     ) -> Result {
+        let known: BTreeMap<MailboxId, &Mailbox> = mailboxes
+            .iter()
+            .map(|mailbox| (mailbox.id, mailbox))
+            .collect();
         let name = |id: MailboxId| {
-            mailboxes
-                .iter()
-                .find(|mailbox| mailbox.id == id)
-                .map_or_else(|| id.to_string(), crate::view::address)
+            known
+                .get(&id)
+                .map_or_else(|| id.to_string(), |mailbox| crate::view::address(mailbox))
         };
+        let brief = outcomes.len() > ROWS_MAX;
         let (mut rows, mut documents, mut failures) = (Vec::new(), Vec::new(), Vec::new());
         for (id, outcome) in outcomes {
             match outcome {
                 Ok(value) => {
-                    rows.push([name(id), shown(&value)]);
+                    if !brief {
+                        rows.push([name(id), shown(&value)]);
+                    }
                     documents.push(json(&value));
                 }
                 Err(error) => {
@@ -252,13 +282,20 @@ impl<'a> App<'a> {
                 }
             }
         }
-        let all = rows.len();
+        let all = documents.len();
         if all == 1
             && let Some(failure) = failures.pop()
         {
             return Err(failure);
         }
-        self.output.table(["Mailbox", "Outcome"], rows);
+        if brief {
+            let done = all - failures.len();
+            self.output
+                .line(format!("{done} of {all} mailboxes were changed"));
+        }
+        if !rows.is_empty() || !brief {
+            self.output.table(["Mailbox", "Outcome"], rows);
+        }
         self.output
             .json(&serde_json::json!({ "mailboxes": documents }));
         match failures.first() {

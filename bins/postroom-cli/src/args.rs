@@ -88,6 +88,12 @@ pub(crate) enum Command {
     Export(command::export::Export),
     /// Set the organization up as a file says: shows what would change, asks, does it.
     Apply(command::apply::Apply),
+    /// The key that seals passwords.
+    #[command(subcommand)]
+    Key(command::key::Key),
+    /// What the reference supports, and how this organization stands to it.
+    #[command(subcommand)]
+    Support(command::support::Support),
     /// Server profiles: how to reach a mail system.
     #[command(subcommand)]
     Profile(command::profile::Profile),

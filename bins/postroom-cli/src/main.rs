@@ -69,6 +69,8 @@ async fn run(output: &Output, global: &args::Global, command: Command) -> Result
             let app = App::open(output, global)?;
             match command {
                 Command::Organization(command) => command.run(&app).await,
+                Command::Key(command) => command.run(&app, global).await,
+                Command::Support(command) => command.run(&app).await,
                 Command::Profile(command) => command.run(&app).await,
                 Command::User(command) => command.run(&app).await,
                 Command::Queue(command) => command.run(&app).await,

@@ -26,8 +26,9 @@ mod run;
 
 pub use admin::declaration;
 pub use admin::{
-    Admin, AfterDefaults, BulkOutcome, Counts, CredentialEntry, Explanation, ExplanationKind,
-    MailboxOverview, NewMailbox, OutgoingDecision, Overview, ProfileDirection, WorkloadOverview,
+    Admin, AfterDefaults, BulkOutcome, Counts, Explanation, ExplanationKind, MailboxDetails,
+    MailboxFindings, MailboxOverview, NewMailbox, OutgoingDecision, Overview, ProfileDirection,
+    SavedProfile, SupportReport, WorkloadOverview,
 };
 pub use bounds::Bounds;
 pub use engine::{Engine, EngineBuilder, EngineHandle, StepReport};

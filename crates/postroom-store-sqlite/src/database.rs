@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use crate::decoded::Decoded;
 use crate::executor::{Executor, Lane};
 use crate::failure::{Failure, Outcome};
-use crate::seal::Seal;
+use crate::seal::Keys;
 use crate::segment::{Place, Segments};
 use crate::sql::change;
 use crate::storage::StorageOptions;
@@ -45,7 +45,7 @@ pub(crate) struct Database {
     readers: Mutex<Vec<Connection>>,
     /// The same with the file mapped.
     mapped_readers: Mutex<Vec<Connection>>,
-    pub(crate) seal: Seal,
+    pub(crate) keys: Keys,
     pub(crate) decoded: Decoded,
     fill: Fill,
 }
@@ -132,7 +132,7 @@ impl Database {
         connection: Connection,
         segments: Segments,
         segment_directory: PathBuf,
-        seal: Seal,
+        keys: Keys,
     ) -> Self {
         Self {
             path: options.path.clone(),
@@ -145,7 +145,7 @@ impl Database {
             }),
             readers: Mutex::new(Vec::new()),
             mapped_readers: Mutex::new(Vec::new()),
-            seal,
+            keys,
             decoded: Decoded::default(),
             fill: Arc::clone(&options.fill),
         }
@@ -333,6 +333,15 @@ impl Handle {
             database.read_mapped(work)
         })
         .await
+    }
+
+    /// Runs a write that decides itself what is one transaction.
+    pub(crate) async fn with_database<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Database) -> Outcome<T> + Send + 'static,
+    ) -> Result<T> {
+        self.run(operation, Lane::Write, work).await
     }
 
     async fn run<T: Send + 'static>(

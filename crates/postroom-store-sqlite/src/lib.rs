@@ -31,6 +31,6 @@ pub use crm::{
     PartyFilter, PartyView, QueueItem, SqliteCrm,
 };
 pub use executor::{Executor, InlineExecutor, Job, Lane, ThreadExecutor};
-pub use seal::{KeySource, create_key_file};
+pub use seal::{KeySource, begin_key_rotation, create_key_file, finish_key_rotation};
 pub use storage::{SqliteStorage, StorageOptions};
 pub use store::SqliteStore;

@@ -28,6 +28,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "walls_and_tests",
         sql: include_str!("../migrations/0002_walls_and_tests.sql"),
     },
+    Migration {
+        version: 3,
+        name: "administration",
+        sql: include_str!("../migrations/0003_administration.sql"),
+    },
 ];
 
 /// What a file is, by its header.

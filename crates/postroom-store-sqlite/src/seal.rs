@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -62,6 +63,183 @@ pub fn create_key_file(path: &Path) -> Result<()> {
             .with("path", path.display())
             .with_source(source)
     })
+}
+
+/// What the next key's file is called beside the one in use.
+const NEXT_SUFFIX: &str = ".new";
+
+fn next_key_file(path: &Path) -> PathBuf {
+    let mut next = path.as_os_str().to_owned();
+    next.push(NEXT_SUFFIX);
+    next.into()
+}
+
+/// Makes the key that is to come after the one in a key file, in a file beside it; answers its text.
+/// One that an earlier attempt left there is taken up again.
+///
+/// The rotation is: this, then [`Store::rotate_key`](postroom_store::Store::rotate_key) with the
+/// text, then [`finish_key_rotation`]. It may be cut short anywhere: a store that finds itself sealed
+/// with the key beside its own takes that one, and puts it into place.
+///
+/// # Errors
+/// `Unavailable` where the file cannot be written or read.
+pub fn begin_key_rotation(path: &Path) -> Result<Secret> {
+    const OPERATION: &str = "key.rotate";
+    let next = next_key_file(path);
+    let read = |path: &Path| {
+        std::fs::read_to_string(path)
+            .ok()
+            .map(Zeroizing::new)
+            .filter(|text| parse(text).is_some())
+    };
+    if let Some(text) = read(&next) {
+        return Ok(Secret::new(text.as_str()));
+    }
+    // Cut short while it was written: nothing was ever sealed with it.
+    match std::fs::remove_file(&next) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(unusable(OPERATION, &next, error));
+        }
+        _ => {}
+    }
+    create_key_file(&next)?;
+    read(&next)
+        .map(|text| Secret::new(text.as_str()))
+        .ok_or_else(|| {
+            StoreError::new(ErrorKind::Unavailable, Code::StoreUnavailable, OPERATION)
+                .with("path", next.display())
+        })
+}
+
+/// Puts the new key into the place of the old one, which is gone then.
+///
+/// # Errors
+/// `Unavailable` where the file cannot be renamed.
+pub fn finish_key_rotation(path: &Path) -> Result<()> {
+    let next = next_key_file(path);
+    match std::fs::rename(&next, path) {
+        Ok(()) => {
+            if let Some(folder) = path
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty())
+                && let Ok(folder) = std::fs::File::open(folder)
+            {
+                // Where folders cannot be synced the rename is done again by the next who opens it.
+                let _ = folder.sync_all();
+            }
+            Ok(())
+        }
+        // Whoever opened the store meanwhile has done it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => Ok(()),
+        Err(error) => Err(unusable("key.rotate", path, error)),
+    }
+}
+
+fn unusable(operation: &'static str, path: &Path, source: io::Error) -> StoreError {
+    StoreError::new(ErrorKind::Unavailable, Code::StoreUnavailable, operation)
+        .with("path", path.display())
+        .with_source(source)
+}
+
+/// The keys that an open store knows, and where it finds the one that follows.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    source: KeySource,
+    /// The configured one first.
+    known: RwLock<Vec<Arc<Seal>>>,
+}
+
+impl Keys {
+    pub(crate) fn load(source: &KeySource) -> Outcome<Self> {
+        let seal = match Seal::load(source) {
+            Ok(seal) => seal,
+            Err(failure) => match source {
+                // Cut short between the old key's end and the new one's coming into place.
+                KeySource::File(path) if !path.exists() && next_key_file(path).exists() => {
+                    Seal::load(&KeySource::File(next_key_file(path)))?
+                }
+                _ => return Err(failure),
+            },
+        };
+        Ok(Self {
+            source: source.clone(),
+            known: RwLock::new(vec![Arc::new(seal)]),
+        })
+    }
+
+    /// The key that the secrets are sealed with, by its id; `None` where there are none yet. A key
+    /// that is not among the known ones is looked for where the configured one came from: somebody
+    /// else may have rotated it.
+    pub(crate) fn find(&self, wanted: Option<&str>) -> Arc<Seal> {
+        let known = |id: &str| {
+            self.read()
+                .iter()
+                .find(|seal| seal.key_id() == Some(id))
+                .map(Arc::clone)
+        };
+        let Some(wanted) = wanted else {
+            return self.configured();
+        };
+        if let Some(seal) = known(wanted) {
+            return seal;
+        }
+        self.follow(wanted).unwrap_or_else(|| self.configured())
+    }
+
+    /// The key that was given when the store was opened, or has taken its place.
+    pub(crate) fn configured(&self) -> Arc<Seal> {
+        self.read()
+            .first()
+            .map_or_else(|| Arc::new(Seal { key: None }), Arc::clone)
+    }
+
+    fn follow(&self, wanted: &str) -> Option<Arc<Seal>> {
+        let KeySource::File(path) = &self.source else {
+            return None;
+        };
+        let next = next_key_file(path);
+        for (candidate, in_place) in [(path, true), (&next, false)] {
+            let Ok(seal) = Seal::load(&KeySource::File(candidate.clone())) else {
+                continue;
+            };
+            if seal.key_id() != Some(wanted) {
+                continue;
+            }
+            let seal = Arc::new(seal);
+            if !in_place {
+                // Where that fails it stays beside, and is found there again.
+                let _ = finish_key_rotation(path);
+            }
+            self.replace(Arc::clone(&seal));
+            return Some(seal);
+        }
+        None
+    }
+
+    /// Knows another key from now on, too.
+    pub(crate) fn add(&self, seal: Arc<Seal>) {
+        self.known
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(seal);
+    }
+
+    /// Forgets every key but this one.
+    pub(crate) fn replace(&self, seal: Arc<Seal>) {
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = vec![seal];
+    }
+
+    /// Forgets a key that was not taken into use.
+    pub(crate) fn remove(&self, seal: &Arc<Seal>) {
+        self.known
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|known| !Arc::ptr_eq(known, seal));
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Vec<Arc<Seal>>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The key of an open store, if it has one.

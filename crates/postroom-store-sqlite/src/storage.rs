@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use postroom_core::{Code, Organization};
+use postroom_core::organization::DeploymentKind;
+use postroom_core::{Code, Organization, ProfileId};
 use postroom_store::{ErrorKind, Result, Store, StoreError};
 use rusqlite::{Connection, params};
 
@@ -13,7 +14,7 @@ use crate::database::{Database, Fill, Handle, connect};
 use crate::executor::{Executor, InlineExecutor, ThreadExecutor};
 use crate::failure::{Failure, Outcome};
 use crate::migrate::{FileKind, kind_of, migrate};
-use crate::seal::{KeySource, Seal};
+use crate::seal::{KeySource, Keys};
 use crate::segment::{SEGMENT_BYTES_MAX, Segments, create_private};
 use crate::sql::{Id, change, json};
 use crate::store::{SqliteStore, secrets};
@@ -166,7 +167,8 @@ pub struct SqliteStorage {
 }
 
 impl SqliteStorage {
-    /// Makes a new store for an organization, and opens it. Blocks for a moment.
+    /// Makes a new store for an organization, and opens it. Where the deployment is online it has the
+    /// profile for Exchange Online from the start. Blocks for a moment.
     ///
     /// # Errors
     /// `AlreadyExists` where the file is a store, `Corrupt` where it is something else, `Key`,
@@ -237,12 +239,31 @@ fn create(options: &StorageOptions, organization: &Organization) -> Outcome<Conn
         FileKind::Store => return Err(Failure::exists("store")),
         FileKind::Foreign => return Err(no_store()),
     }
+    let mut organization = organization.clone();
+    let profile = if organization.deployment.kind == DeploymentKind::Online {
+        let mut bytes = [0; 16];
+        (options.fill)(&mut bytes).map_err(Failure::Entropy)?;
+        organization.begin_with_profile(ProfileId::from_random(bytes))
+    } else {
+        None
+    };
     migrate(&mut connection, |connection| {
         change(
             connection,
             "INSERT INTO organization (only_row, id, definition) VALUES (1, ?1, ?2)",
-            params![organization.id.bytes(), json(organization)?],
+            params![organization.id.bytes(), json(&organization)?],
         )?;
+        if let Some(profile) = &profile {
+            change(
+                connection,
+                "INSERT INTO profiles (id, name_key, definition) VALUES (?1, ?2, ?3)",
+                params![
+                    profile.id.bytes(),
+                    profile.name.to_lowercase(),
+                    json(profile)?
+                ],
+            )?;
+        }
         Ok(())
     })?;
     Ok(connection)
@@ -255,7 +276,7 @@ fn open(options: &StorageOptions, mut connection: Connection) -> Outcome<SqliteS
             .map_err(|source| Failure::sql("lock the file", source))?;
     }
     migrate(&mut connection, |_| Ok(()))?;
-    let seal = Seal::load(&options.key)?;
+    let keys = Keys::load(&options.key)?;
     let executor = match &options.executor {
         Some(executor) => Arc::clone(executor),
         None => Arc::new(ThreadExecutor::start(READERS).map_err(Failure::Segment)?),
@@ -272,7 +293,7 @@ fn open(options: &StorageOptions, mut connection: Connection) -> Outcome<SqliteS
             options.sync,
         ),
         segment_directory,
-        seal,
+        keys,
     );
     if options.discard_secrets {
         database.write(|write| secrets::discard(write))?;

@@ -10,9 +10,10 @@ use postroom_core::audit::AuditEntry;
 use postroom_core::connection::ConnectionTest;
 use postroom_core::email::{ContentKey, KnownEmail, MessageId};
 use postroom_core::job::{Job, JobState};
-use postroom_core::ledger::{FolderId, LedgerEntry, RemoteId};
+use postroom_core::ledger::{FilterReason, FolderId, LedgerEntry, RemoteId};
 use postroom_core::outbox::{OutboxEntry, OutboxState};
 use postroom_core::schedule::LatestTimes;
+use postroom_core::settings::SettingChange;
 use postroom_core::tracking::{Candidates, CorrelationQuery, IndexedEmail, TrackingToken};
 use postroom_core::{
     AlertId, EmailAddress, HolderId, JobId, LedgerId, Mailbox, MailboxId, Organization, OutboxId,
@@ -23,8 +24,9 @@ use crate::crm::CrmCursor;
 use crate::error::{Result, StoreError};
 use crate::types::{
     AlertFilter, CycleRecord, CycleStart, Due, FolderState, IncidentPattern, JobCounts, JobFilter,
-    KnownQuery, Lease, LedgerCounts, LedgerFilter, MailboxFilter, MailboxOfParty, NewOutgoing,
-    OutboxFilter, Page, PageOutcome, PageRecord, SecretOwner, Settlement, TokenNumbers,
+    KnownQuery, Lease, LedgerCounts, LedgerFilter, MailboxChange, MailboxFilter, MailboxOfParty,
+    NewOutgoing, OutboxFilter, Page, PageOutcome, PageRecord, SecretOwner, Settlement,
+    TokenNumbers,
 };
 
 /// The right to run an engine on a store; given back when dropped.
@@ -61,6 +63,21 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Changes the organization's name, deployment and settings; the id stays.
     async fn save_organization(&self, organization: &Organization) -> Result<()>;
 
+    /// Changes the organization as [`Self::save_organization`] does, and adds to the history of
+    /// settings, together; only where the stored one still is `expected`.
+    ///
+    /// # Errors
+    /// `Conflict` where somebody else has changed it meanwhile.
+    async fn change_organization(
+        &self,
+        expected: &Organization,
+        next: &Organization,
+        changes: &[SettingChange],
+    ) -> Result<()>;
+
+    /// The history of settings (of one, where `name` says so), newest first.
+    async fn setting_changes(&self, name: Option<&str>, page: Page) -> Result<Vec<SettingChange>>;
+
     /// All profiles, by name.
     async fn profiles(&self) -> Result<Vec<ServerProfile>>;
 
@@ -91,6 +108,15 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// `Key` where it was sealed with another key, or for another owner.
     async fn secret(&self, owner: SecretOwner) -> Result<Option<Secret>>;
 
+    /// Seals every secret anew with another key, given as the text of a key file, all or none; from
+    /// then on that is the store's key and the one before is wrong. Answers how many secrets there
+    /// are. Other processes that have the store open must find the new key where they found the old
+    /// one.
+    ///
+    /// # Errors
+    /// `Key` where the text is no key, or the key in use does not open what is stored.
+    async fn rotate_key(&self, key: &Secret) -> Result<u64>;
+
     /// Forgets a secret.
     async fn delete_secret(&self, owner: SecretOwner) -> Result<()>;
 
@@ -119,6 +145,40 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Mailboxes by name.
     async fn mailboxes(&self, filter: &MailboxFilter, page: Page) -> Result<Vec<Mailbox>>;
+
+    /// The ids of mailboxes, in the order in which [`Self::mailboxes`] lists them.
+    async fn mailbox_ids(&self, filter: &MailboxFilter, page: Page) -> Result<Vec<MailboxId>> {
+        let mailboxes = self.mailboxes(filter, page).await?;
+        Ok(mailboxes.into_iter().map(|mailbox| mailbox.id).collect())
+    }
+
+    /// Those mailboxes, in the order asked for; one that does not exist is left out.
+    async fn mailboxes_by_id(&self, ids: &[MailboxId]) -> Result<Vec<Mailbox>> {
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            found.extend(self.mailbox(*id).await?);
+        }
+        Ok(found)
+    }
+
+    /// Changes several mailboxes, each as [`Self::update_mailbox`] does and with its entry in the
+    /// audit trail; one that is refused does not keep the others from being changed. A store may do
+    /// all in one unit of work.
+    ///
+    /// # Errors
+    /// For each: as [`Self::update_mailbox`]. As a whole: what concerns all of them, and then nothing
+    /// was changed, or only the first ones.
+    async fn update_mailboxes(&self, changes: &[MailboxChange]) -> Result<Vec<Result<Mailbox>>> {
+        let mut outcomes = Vec::with_capacity(changes.len());
+        for change in changes {
+            let outcome = self.update_mailbox(&change.mailbox).await;
+            if let (Ok(_), Some(entry)) = (&outcome, &change.audit) {
+                self.audit(entry).await?;
+            }
+            outcomes.push(outcome);
+        }
+        Ok(outcomes)
+    }
 
     /// Adds to the audit trail.
     async fn audit(&self, entry: &AuditEntry) -> Result<()>;
@@ -326,6 +386,20 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// `NotFound`; `Conflict` where it is delivered or pending.
     async fn replay(&self, id: LedgerId, now: Timestamp) -> Result<()>;
+
+    /// Puts the rows of a mailbox that were filtered for a reason, and received from a time on, back
+    /// to pending; answers how many. For settings that were changed so that the reason no longer
+    /// holds.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such mailbox.
+    async fn replay_filtered(
+        &self,
+        mailbox: MailboxId,
+        reason: FilterReason,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<u64>;
 
     /// One ledger row.
     async fn ledger_entry(&self, id: LedgerId) -> Result<Option<LedgerEntry>>;

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postroom_core::alert::{Incident, Subject};
+use postroom_core::approval::ApprovalState;
+use postroom_core::audit::AuditEntry;
 use postroom_core::email::{ContentIdentity, ContentKey, MessageId};
 use postroom_core::health::Health;
 use postroom_core::job::JobState;
 use postroom_core::ledger::{FolderId, LedgerEntry, LedgerEvent, RemoteId, SyncCursor};
+use postroom_core::mailbox::{MailboxStatus, OwnerKind};
 use postroom_core::outbox::OutboxEntry;
 use postroom_core::tracking::{Decision, IndexedEmail};
 use postroom_core::{
@@ -37,6 +40,65 @@ pub struct MailboxFilter {
     pub active: Option<bool>,
     /// Only those whose name or address holds this text, without regard to case.
     pub text: Option<String>,
+    /// Only those whose address is in that state.
+    pub approval: Option<ApprovalState>,
+    /// Only those of that kind of owner.
+    pub kind: Option<OwnerKind>,
+    /// Only those that fare so.
+    pub status: Option<MailboxStatus>,
+}
+
+impl MailboxFilter {
+    /// Whether a mailbox is one of those.
+    #[must_use]
+    pub fn fits(&self, mailbox: &Mailbox) -> bool {
+        let text = self.text.as_ref().is_none_or(|text| {
+            let text = text.to_lowercase();
+            mailbox.name.to_lowercase().contains(&text)
+                || mailbox
+                    .address
+                    .as_ref()
+                    .is_some_and(|address| address.normalized().contains(&text))
+        });
+        let workloads = || Workload::ALL.into_iter().map(|w| mailbox.workload(w));
+        let status = self.status.is_none_or(|status| match status {
+            MailboxStatus::Enabled => workloads().any(|state| state.enabled),
+            MailboxStatus::NotEnabled => workloads().all(|state| !state.enabled),
+            MailboxStatus::Failing => workloads().any(|state| {
+                matches!(
+                    state.health,
+                    Health::Retrying { .. } | Health::Failing { .. }
+                )
+            }),
+            MailboxStatus::Disabled => {
+                workloads().any(|state| matches!(state.health, Health::Disabled { .. }))
+            }
+            _ => false,
+        });
+        text && status
+            && self.profile.is_none_or(|id| mailbox.profile == Some(id))
+            && self.active.is_none_or(|active| mailbox.active == active)
+            && self.approval.is_none_or(|state| mailbox.approval == state)
+            && self.kind.is_none_or(|kind| mailbox.owner.kind() == kind)
+    }
+}
+
+/// A change of one mailbox among several, and what the audit trail is to say of it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct MailboxChange {
+    /// The mailbox as it is to be; its revision says what it was made from.
+    pub mailbox: Mailbox,
+    /// Kept with the change, where there is one.
+    pub audit: Option<AuditEntry>,
+}
+
+impl MailboxChange {
+    /// A change with its entry in the audit trail.
+    #[must_use]
+    pub const fn new(mailbox: Mailbox, audit: Option<AuditEntry>) -> Self {
+        Self { mailbox, audit }
+    }
 }
 
 /// The right to work on one workload of one mailbox, for a while.

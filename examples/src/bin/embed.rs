@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use postroom::Postroom;
+use postroom::core::channel::Channel;
 use postroom::core::job::JobKind::TestAndEnable;
 use postroom::core::mailbox::MailboxOwner;
 use postroom::core::organization::{Deployment, DeploymentKind};
@@ -17,7 +18,7 @@ use postroom::core::party::PartyKind;
 use postroom::core::principal::Principal;
 use postroom::core::profile::ProfileKind;
 use postroom::core::{Secret, Timestamp};
-use postroom::engine::{CredentialEntry, MailboxEdit, NewMailbox, ProfileDirection};
+use postroom::engine::{MailboxEdit, NewMailbox, ProfileDirection};
 use postroom::sqlite::{EmailFilter, KeySource, StorageOptions, create_key_file};
 use postroom::store::Page;
 use postroom_simulator::exchange::{Exchange, ListenOptions, Listening};
@@ -42,7 +43,7 @@ async fn embed(server: &Listening, folder: &Path) -> anyhow::Result<()> {
     profile.extra_authorities_pem = server.certificate_pem().map(str::to_owned);
     profile.process_email_from = Some(Timestamp::EPOCH);
     let profile = admin.create_profile(&setup, &profile).await?.id;
-    let (way, entry) = (ProfileDirection::Incoming, CredentialEntry::SecureChannel);
+    let (way, entry) = (ProfileDirection::Incoming, Channel::Local);
     let password = Secret::new(PASSWORD);
     admin
         .set_profile_credentials(&setup, profile, way, USER, &password, entry)

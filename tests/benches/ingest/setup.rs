@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
+use postroom_core::channel::Channel;
 use postroom_core::job::JobKind;
 use postroom_core::mailbox::{DeliveryMethod, MailboxOwner};
 use postroom_core::organization::{Deployment, DeploymentKind};
@@ -13,7 +14,7 @@ use postroom_core::principal::Principal;
 use postroom_core::profile::ProfileKind;
 use postroom_core::tracking::TrackingFilter;
 use postroom_core::{Organization, OrganizationId, ProfileId, Secret, ServerProfile, Timestamp};
-use postroom_engine::{CredentialEntry, Engine, MailboxEdit, NewMailbox, ProfileDirection};
+use postroom_engine::{Engine, MailboxEdit, NewMailbox, ProfileDirection};
 use postroom_ews::EwsFactory;
 use postroom_provider::ProviderRegistry;
 use postroom_simulator::exchange::{Exchange, ListenOptions};
@@ -182,7 +183,7 @@ impl Subject {
                 ProfileDirection::Incoming,
                 SERVICE,
                 &Secret::new(PASSWORD),
-                CredentialEntry::SecureChannel,
+                Channel::Local,
             )
             .await?;
         let queue = storage

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
+use postroom_core::channel::Channel;
 use postroom_core::job::JobKind;
 use postroom_core::mailbox::{DeliveryMethod, MailboxOwner};
 use postroom_core::organization::{Deployment, DeploymentKind};
@@ -14,7 +15,7 @@ use postroom_core::profile::ProfileKind;
 use postroom_core::{
     EmailAddress, MailboxId, Organization, OrganizationId, ProfileId, Secret, ServerProfile,
 };
-use postroom_engine::{CredentialEntry, Engine, MailboxEdit, NewMailbox, ProfileDirection};
+use postroom_engine::{Engine, MailboxEdit, NewMailbox, ProfileDirection};
 use postroom_ews::EwsFactory;
 use postroom_provider::ProviderRegistry;
 use postroom_simulator::exchange::{Exchange, ListenOptions};
@@ -157,7 +158,7 @@ impl Subject {
                 ProfileDirection::Incoming,
                 SERVICE,
                 &Secret::new(PASSWORD),
-                CredentialEntry::SecureChannel,
+                Channel::Local,
             )
             .await?;
         let mut ids: Vec<MailboxId> = Vec::new();

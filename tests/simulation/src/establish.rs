@@ -1,11 +1,12 @@
 //! The beginning of a world: accounts, profiles, mailboxes; approved, and tests asked for.
 
+use postroom_core::channel::Channel;
 use postroom_core::job::JobKind;
 use postroom_core::mailbox::{DeliveryMethod, MailboxOwner};
 use postroom_core::party::PartyKind;
 use postroom_core::profile::{CredentialSource, ProfileKind};
 use postroom_core::{EmailAddress, Mailbox, Secret, ServerProfile};
-use postroom_engine::{Admin, CredentialEntry, MailboxEdit, NewMailbox, ProfileDirection};
+use postroom_engine::{Admin, MailboxEdit, NewMailbox, ProfileDirection};
 use postroom_simulator::model;
 use std::time::Duration;
 
@@ -107,6 +108,7 @@ impl World {
             Account::Service => CredentialSource::Profile,
             Account::Own => CredentialSource::Mailbox,
         };
+        profile.incoming.impersonation = setup.account == Account::Service;
         if setup.protocol == Protocol::Ews {
             let host = Setup::host(setup.system);
             profile.incoming.location = Some(format!("https://{host}/EWS/Exchange.asmx"));
@@ -138,7 +140,7 @@ impl World {
                     ProfileDirection::Incoming,
                     &login,
                     &Secret::new(password.as_str()),
-                    CredentialEntry::SecureChannel,
+                    Channel::Local,
                 )
                 .await
                 .expect("credentials");
@@ -209,7 +211,7 @@ impl World {
                     id,
                     &address,
                     &Secret::new(password.as_str()),
-                    CredentialEntry::SecureChannel,
+                    Channel::Local,
                 )
                 .await
                 .expect("credentials");

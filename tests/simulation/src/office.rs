@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use postroom_core::channel::Channel;
 use postroom_core::job::JobKind;
 use postroom_core::ledger::LedgerState;
 use postroom_core::mailbox::DeliveryMethod;
 use postroom_core::outbox::OutboxState;
 use postroom_core::{EmailAddress, Secret};
 use postroom_engine::{
-    Admin, CredentialEntry, EngineError, MailboxEdit, OutgoingDecision, ProfileDirection, Result,
+    Admin, EngineError, MailboxEdit, OutgoingDecision, ProfileDirection, Result,
 };
 use postroom_store::{
     AlertFilter, JobFilter, LedgerFilter, MailboxFilter, OutboxFilter, Page, Wall,
@@ -397,7 +398,7 @@ impl World {
         let login = self.login(at);
         let password = Secret::new(self.passwords[&login].as_str());
         let profile = self.setup.mailboxes[at].profile;
-        let entry = CredentialEntry::SecureChannel;
+        let entry = Channel::Local;
         match self.setup.profiles[profile].account {
             Account::Service => {
                 let (id, direction) = (self.profiles[profile], ProfileDirection::Incoming);

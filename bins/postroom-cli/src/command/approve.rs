@@ -2,20 +2,18 @@
 
 use clap::Args;
 
-use crate::api::ApprovalState;
+use crate::api::Mailbox;
 use crate::app::App;
 use crate::command::mailbox::ids;
+use crate::command::selection::{Approval as State, Selection};
 use crate::failure::Result;
 use crate::view;
 
-/// Which addresses.
+/// Which addresses. `--all` is every mailbox whose address is pending approval.
 #[derive(Args, Debug)]
 pub(crate) struct Approval {
-    /// Addresses, names or ids of mailboxes.
-    mailboxes: Vec<String>,
-    /// Every mailbox whose address is pending approval.
-    #[arg(long, conflicts_with = "mailboxes")]
-    all: bool,
+    #[command(flatten)]
+    selection: Selection,
 }
 
 impl Approval {
@@ -41,11 +39,11 @@ impl Approval {
         )
     }
 
-    async fn chosen(&self, app: &App<'_>) -> Result<Vec<crate::api::Mailbox>> {
-        let mut mailboxes = app.chosen(&self.mailboxes, self.all).await?;
-        if self.all {
-            mailboxes.retain(|mailbox| mailbox.approval == ApprovalState::Pending);
+    async fn chosen(mut self, app: &App<'_>) -> Result<Vec<Mailbox>> {
+        // Whoever names mailboxes means them; a selection is about those that wait for a decision.
+        if self.selection.all || !self.selection.only.is_empty() {
+            self.selection.only.approval.get_or_insert(State::Pending);
         }
-        Ok(mailboxes)
+        self.selection.chosen(app).await
     }
 }

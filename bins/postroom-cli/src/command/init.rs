@@ -33,7 +33,11 @@ impl Init {
         } else {
             output.line(format!("uses the key {}", made.key_file.display()));
         }
-        output.note("Next: postroom profile create NAME --url URL --user NAME");
+        if self.online {
+            output.line("made the profile for Exchange Online, the default of new mailboxes");
+        } else {
+            output.note("Next: postroom profile create NAME --url URL --user NAME");
+        }
         output.json(&json!({
             "store": global.store,
             "key_file": made.key_file,

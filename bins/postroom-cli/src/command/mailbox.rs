@@ -4,23 +4,39 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use crate::api::{
-    AfterDefaults, CredentialEntry, DeliveryMethod, EmailAddress, Mailbox as Record, MailboxEdit,
-    MailboxOwner, NewMailbox, Timestamp, TrackingFilter, Workload,
+    AfterDefaults, Channel, DeliveryMethod, EmailAddress, Mailbox as Record, MailboxEdit,
+    MailboxOwner, NewMailbox, Page, Timestamp, TrackingFilter, Workload,
 };
-use crate::app::App;
+use crate::app::{App, LIST_MAX};
 use crate::command::job;
+use crate::command::selection::{Only, Selection};
 use crate::command::test;
 use crate::failure::{Failure, Result};
+use crate::output::printable;
 use crate::secret::PasswordSource;
 use crate::view;
 
 /// Mailboxes.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Mailbox {
-    /// List the mailboxes.
-    List,
+    /// List the mailboxes, by name.
+    List {
+        #[command(flatten)]
+        only: Only,
+        /// At most so many.
+        #[arg(long, default_value_t = LIST_MAX, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+        /// Leave out so many first ones.
+        #[arg(long, default_value_t = 0)]
+        offset: u64,
+    },
     /// Show a mailbox.
     Show {
+        /// Its address, name or id.
+        mailbox: String,
+    },
+    /// Show everything that is known about a mailbox: state, health, when it is due next and why.
+    Details {
         /// Its address, name or id.
         mailbox: String,
     },
@@ -33,34 +49,28 @@ pub(crate) enum Mailbox {
     },
     /// Change mailboxes, several alike.
     Edit {
-        /// Their addresses, names or ids.
-        #[arg(required = true)]
-        mailboxes: Vec<String>,
+        #[command(flatten)]
+        selection: Selection,
         #[command(flatten)]
         changes: Changes,
     },
     /// Give mailboxes the organization's default profile and methods, then test and enable them.
     ApplyDefaults {
-        /// Their addresses, names or ids.
-        mailboxes: Vec<String>,
-        /// All mailboxes.
-        #[arg(long, conflicts_with = "mailboxes")]
-        all: bool,
+        #[command(flatten)]
+        selection: Selection,
         /// Leave out the test.
         #[arg(long)]
         no_test: bool,
     },
     /// Let mailboxes be processed.
     Activate {
-        /// Their addresses, names or ids.
-        #[arg(required = true)]
-        mailboxes: Vec<String>,
+        #[command(flatten)]
+        selection: Selection,
     },
     /// Stop all traffic of mailboxes.
     Deactivate {
-        /// Their addresses, names or ids.
-        #[arg(required = true)]
-        mailboxes: Vec<String>,
+        #[command(flatten)]
+        selection: Selection,
     },
     /// Set the mailbox's own user name and password, and allow their use.
     SetPassword {
@@ -204,7 +214,15 @@ impl Mailbox {
     pub(crate) async fn run(self, app: &App<'_>) -> Result {
         let (admin, principal) = (&app.admin, &app.principal);
         match self {
-            Self::List => list(app).await,
+            Self::List {
+                only,
+                limit,
+                offset,
+            } => list(app, &only, limit, offset).await,
+            Self::Details { mailbox } => {
+                let mailbox = app.mailbox(&mailbox).await?;
+                details(app, &mailbox).await
+            }
             Self::Show { mailbox } => {
                 let mailbox = app.mailbox(&mailbox).await?;
                 show(app, &mailbox).await
@@ -214,8 +232,8 @@ impl Mailbox {
                 let mailbox = admin.create_mailbox(principal, new).await?;
                 show(app, &mailbox).await
             }
-            Self::Edit { mailboxes, changes } => {
-                let mailboxes = app.chosen(&mailboxes, false).await?;
+            Self::Edit { selection, changes } => {
+                let mailboxes = selection.chosen(app).await?;
                 let edit = changes.edit(app).await?;
                 let outcomes = admin
                     .edit_mailboxes(principal, &ids(&mailboxes), &edit)
@@ -227,21 +245,17 @@ impl Mailbox {
                     view::mailbox,
                 )
             }
-            Self::ApplyDefaults {
-                mailboxes,
-                all,
-                no_test,
-            } => {
-                let mailboxes = app.chosen(&mailboxes, all).await?;
+            Self::ApplyDefaults { selection, no_test } => {
+                let mailboxes = selection.chosen(app).await?;
                 apply_defaults(app, &mailboxes, no_test).await
             }
-            Self::Activate { mailboxes } => {
-                let mailboxes = app.chosen(&mailboxes, false).await?;
+            Self::Activate { selection } => {
+                let mailboxes = selection.chosen(app).await?;
                 let outcomes = admin.activate(principal, &ids(&mailboxes)).await;
                 app.bulk(&mailboxes, outcomes, |_| "active".to_owned(), view::mailbox)
             }
-            Self::Deactivate { mailboxes } => {
-                let mailboxes = app.chosen(&mailboxes, false).await?;
+            Self::Deactivate { selection } => {
+                let mailboxes = selection.chosen(app).await?;
                 let outcomes = admin.deactivate(principal, &ids(&mailboxes)).await;
                 app.bulk(
                     &mailboxes,
@@ -264,13 +278,7 @@ impl Mailbox {
                     })?;
                 let secret = password.read(&format!("Password of {user}"))?;
                 let mailbox = admin
-                    .set_mailbox_credentials(
-                        principal,
-                        mailbox.id,
-                        &user,
-                        &secret,
-                        CredentialEntry::SecureChannel,
-                    )
+                    .set_mailbox_credentials(principal, mailbox.id, &user, &secret, Channel::Local)
                     .await?;
                 app.output.line(format!("the password of {user} is set"));
                 app.output
@@ -285,8 +293,47 @@ pub(crate) fn ids(mailboxes: &[Record]) -> Vec<crate::api::MailboxId> {
     mailboxes.iter().map(|mailbox| mailbox.id).collect()
 }
 
-async fn list(app: &App<'_>) -> Result {
-    let mailboxes = app.mailboxes().await?;
+async fn details(app: &App<'_>, mailbox: &Record) -> Result {
+    let details = app
+        .admin
+        .mailbox_details(&app.principal, mailbox.id)
+        .await?;
+    app.output.line(printable(&details.to_string()));
+    let workloads: Vec<_> = details
+        .workloads
+        .iter()
+        .map(|workload| {
+            json!({
+                "workload": workload.workload.as_str(),
+                "health": view::health_name(&workload.health),
+                "next_due": view::time(workload.next_due),
+                "why": workload.why,
+            })
+        })
+        .collect();
+    let alerts: Vec<_> = details
+        .alerts
+        .iter()
+        .map(|alert| json!({ "code": alert.incident.code.as_str(), "count": alert.count }))
+        .collect();
+    app.output.json(&json!({ "details": {
+        "at": details.at.to_string(),
+        "mailbox": view::mailbox(&details.mailbox),
+        "profile": details.profile.as_ref().map(|profile| profile.name.as_str()),
+        "processes_from": view::time(details.processes_from),
+        "workloads": workloads,
+        "incoming": details.counts.ledger,
+        "outgoing": details.counts.outbox,
+        "alerts": alerts,
+    }}));
+    Ok(())
+}
+
+async fn list(app: &App<'_>, only: &Only, limit: u32, offset: u64) -> Result {
+    let mut page = Page::first(limit);
+    page.offset = offset;
+    let filter = only.filter(app).await?;
+    let mailboxes = app.admin.mailboxes(&app.principal, &filter, page).await?;
     let profiles = app.admin.profiles(&app.principal).await?;
     app.output.table(
         [
@@ -312,6 +359,14 @@ async fn list(app: &App<'_>) -> Result {
     Ok(())
 }
 
+fn approval(mailbox: &Record) -> String {
+    let words = view::approval_words(mailbox.approval);
+    match (&mailbox.approved_by, mailbox.approved_at) {
+        (Some(by), Some(at)) => format!("{words} by {by} at {}", view::clock(at)),
+        _ => words.to_owned(),
+    }
+}
+
 async fn show(app: &App<'_>, mailbox: &Record) -> Result {
     let profile = match mailbox.profile {
         Some(id) => app.admin.profile(&app.principal, id).await?.name,
@@ -324,7 +379,7 @@ async fn show(app: &App<'_>, mailbox: &Record) -> Result {
         view::row("Of", view::owner_name(&mailbox.owner)),
         view::row("Profile", profile),
         view::row("Active", view::yes(mailbox.active)),
-        view::row("Approval", view::approval_words(mailbox.approval)),
+        view::row("Approval", approval(mailbox)),
         view::row("Tracks", view::words(&mailbox.filter)),
     ];
     for workload in Workload::ALL {

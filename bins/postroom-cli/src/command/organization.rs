@@ -1,180 +1,220 @@
 //! `organization`.
 //!
-//! Settings are addressed by their path, as in `correlation.token.prefix`: what the library knows,
-//! the command line knows.
-
-use std::collections::BTreeMap;
+//! Settings are addressed by name, as in `correlation.token.prefix`: the library's table of settings
+//! is what the command line knows.
 
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::api::{Deployment, DeploymentKind, OrganizationSettings, nearest};
+use crate::api::{Page, SETTINGS, Setting, SettingValue, find_setting, nearest};
 use crate::app::App;
 use crate::failure::{Failure, Result};
+use crate::view;
 
 /// The organization's settings.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Organization {
-    /// Show the settings, by path.
+    /// Show the settings, by name.
     Show,
     /// Change settings: `organization set correlation.token.prefix=TKT: name="My company"`.
     Set {
-        /// What to set, by path; `organization show` lists the paths.
-        #[arg(required = true, value_name = "PATH=VALUE")]
+        /// What to set, by name; `organization show` lists the names.
+        #[arg(required = true, value_name = "NAME=VALUE")]
         settings: Vec<String>,
+    },
+    /// Settings one by one: what they take, what they mean, who changed them.
+    #[command(subcommand)]
+    Settings(Settings),
+}
+
+/// Settings one by one.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Settings {
+    /// List the settings with what they take and what they mean.
+    List {
+        /// Only those whose name or meaning holds this text.
+        text: Option<String>,
+    },
+    /// Show single settings.
+    Get {
+        /// Their names.
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Change settings, all or none.
+    Set {
+        /// What to set, by name.
+        #[arg(required = true, value_name = "NAME=VALUE")]
+        settings: Vec<String>,
+    },
+    /// Show who changed settings, when, from what to what; newest first.
+    History {
+        /// Only this setting.
+        name: Option<String>,
+        /// At most so many changes.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
     },
 }
 
 impl Organization {
     pub(crate) async fn run(self, app: &App<'_>) -> Result {
-        let mut organization = app.admin.organization(&app.principal).await?;
-        if let Self::Set { settings } = &self {
-            let mut document = to_document(&organization)?;
-            let paths = flatten(&document);
-            for setting in settings {
-                let (path, text) = setting.split_once('=').ok_or_else(|| {
-                    Failure::usage(format!("not a setting: {setting}"))
-                        .hint("Write it as PATH=VALUE.")
-                })?;
-                let Some(old) = paths.get(path) else {
-                    let failure = Failure::not_found(format!("there is no setting {path}"));
-                    return Err(match nearest(path, paths.keys().map(String::as_str)) {
-                        Some(name) => failure.hint(format!("Did you mean {name}?")),
-                        None => failure.hint("postroom organization show lists the settings."),
-                    });
-                };
-                let value = if path == "mailbox_defaults.profile" && text != "null" {
-                    json!(app.profile(text).await?.id.to_string())
-                } else {
-                    parse(old, text)
-                };
-                place(&mut document, path, value);
+        match self {
+            Self::Show => show(app).await,
+            Self::Set { settings } | Self::Settings(Settings::Set { settings }) => {
+                set(app, &settings).await?;
+                show(app).await
             }
-            from_document(document, &mut organization)?;
-            organization = app
-                .admin
-                .update_organization(&app.principal, &organization)
-                .await?;
+            Self::Settings(Settings::List { text }) => list(app, text.as_deref()).await,
+            Self::Settings(Settings::Get { names }) => get(app, &names).await,
+            Self::Settings(Settings::History { name, limit }) => {
+                history(app, name.as_deref(), limit).await
+            }
         }
-        let document = to_document(&organization)?;
-        let rows = flatten(&document)
-            .into_iter()
-            .map(|(path, value)| [path, shown(&value)]);
-        app.output.table(["Setting", "Value"], rows);
-        app.output.json(
-            &json!({ "organization": { "id": organization.id.to_string(), "settings": document } }),
-        );
-        Ok(())
     }
 }
 
-fn to_document(organization: &crate::api::Organization) -> Result<Value> {
-    let mut document =
-        serde_json::to_value(&organization.settings).map_err(|error| unusable(&error))?;
-    readable_durations(&mut document);
-    place(&mut document, "name", json!(organization.name));
-    let deployment = &organization.deployment;
-    place(
-        &mut document,
-        "deployment.online",
-        json!(deployment.kind == DeploymentKind::Online),
-    );
-    place(&mut document, "deployment.fips", json!(deployment.fips));
-    place(
-        &mut document,
-        "deployment.allow_credentials_entry_via_non_secure_channels",
-        json!(deployment.allow_credentials_entry_via_non_secure_channels),
-    );
-    Ok(document)
+/// The setting of that name, or what was meant.
+fn named(name: &str) -> Result<&'static Setting> {
+    find_setting(name).ok_or_else(|| {
+        let failure = Failure::not_found(format!("there is no setting {name}"));
+        let names = SETTINGS.iter().map(|setting| setting.name);
+        match nearest(name, names) {
+            Some(meant) => failure.hint(format!("Did you mean {meant}?")),
+            None => failure.hint("postroom organization settings list shows them."),
+        }
+    })
 }
 
-fn from_document(mut document: Value, organization: &mut crate::api::Organization) -> Result {
-    if let Some(name) = document.get("name").and_then(Value::as_str) {
-        name.clone_into(&mut organization.name);
+async fn set(app: &App<'_>, settings: &[String]) -> Result {
+    let mut wanted = Vec::with_capacity(settings.len());
+    for setting in settings {
+        let (name, text) = setting.split_once('=').ok_or_else(|| {
+            Failure::usage(format!("not a setting: {setting}")).hint("Write it as NAME=VALUE.")
+        })?;
+        named(name)?;
+        let text = match (name, text) {
+            ("mailbox_defaults.profile", "none" | "null" | "") => "none".to_owned(),
+            ("mailbox_defaults.profile", text) => app.profile(text).await?.id.to_string(),
+            _ => text.to_owned(),
+        };
+        wanted.push((name.to_owned(), text));
     }
-    let switch = |name: &str| {
-        document
-            .pointer(&format!("/deployment/{name}"))
-            .and_then(Value::as_bool)
-    };
-    let mut deployment = Deployment::new(match switch("online") {
-        Some(true) => DeploymentKind::Online,
-        _ => DeploymentKind::OnPremises,
-    });
-    deployment.fips = switch("fips").unwrap_or_default();
-    deployment.allow_credentials_entry_via_non_secure_channels =
-        switch("allow_credentials_entry_via_non_secure_channels").unwrap_or_default();
-    organization.deployment = deployment;
-    stored_durations(&mut document);
-    organization.settings = serde_json::from_value::<OrganizationSettings>(document)
-        .map_err(|error| unusable(&error))?;
+    app.admin.change_settings(&app.principal, &wanted).await?;
     Ok(())
 }
 
-fn unusable(error: &serde_json::Error) -> Failure {
-    Failure::usage(format!("the settings cannot be read: {error}"))
+/// A value for people: profiles by their names.
+async fn shown(app: &App<'_>, value: &SettingValue) -> Result<String> {
+    Ok(match value {
+        SettingValue::Profile(Some(id)) => app.admin.profile(&app.principal, *id).await?.name,
+        other => other.to_string(),
+    })
 }
 
-/// The ending of settings that are lengths of time, and the shape in which they are stored.
-const SECONDS: &str = "_seconds";
+async fn show(app: &App<'_>) -> Result {
+    let organization = app.admin.organization(&app.principal).await?;
+    let mut rows = Vec::with_capacity(SETTINGS.len());
+    let mut document = json!({});
+    for setting in SETTINGS {
+        let value = setting.get(&organization);
+        rows.push([setting.name.to_owned(), shown(app, &value).await?]);
+        place(&mut document, setting.name, json!(value));
+    }
+    app.output.table(["Setting", "Value"], rows);
+    app.output.json(
+        &json!({ "organization": { "id": organization.id.to_string(), "settings": document } }),
+    );
+    Ok(())
+}
 
-/// Lengths of time as seconds: `{secs, nanos}` is for nobody to type.
-fn readable_durations(value: &mut Value) {
-    let Value::Object(fields) = value else { return };
-    let mut renamed = Vec::new();
-    for (name, field) in fields.iter_mut() {
-        match field.get("secs").and_then(Value::as_u64) {
-            Some(seconds) if field.get("nanos").is_some() => renamed.push((name.clone(), seconds)),
-            _ => readable_durations(field),
+fn document(setting: &Setting, value: &SettingValue) -> Value {
+    json!({
+        "name": setting.name,
+        "value": value,
+        "takes": setting.kind().to_string(),
+        "meaning": setting.doc,
+        "source": setting.source,
+    })
+}
+
+async fn list(app: &App<'_>, text: Option<&str>) -> Result {
+    let wanted = text.unwrap_or_default().to_lowercase();
+    let settings = app.admin.settings(&app.principal).await?;
+    let (mut rows, mut documents) = (Vec::new(), Vec::new());
+    for (setting, value) in settings {
+        if !setting.name.contains(&wanted) && !setting.doc.to_lowercase().contains(&wanted) {
+            continue;
         }
+        rows.push([
+            setting.name.to_owned(),
+            shown(app, &value).await?,
+            setting.kind().to_string(),
+            setting.doc.to_owned(),
+        ]);
+        documents.push(document(setting, &value));
     }
-    for (name, seconds) in renamed {
-        fields.remove(&name);
-        fields.insert(format!("{name}{SECONDS}"), json!(seconds));
-    }
+    app.output
+        .table(["Setting", "Value", "Takes", "Meaning"], rows);
+    app.output.json(&json!({ "settings": documents }));
+    Ok(())
 }
 
-fn stored_durations(value: &mut Value) {
-    let Value::Object(fields) = value else { return };
-    let names: Vec<String> = fields.keys().cloned().collect();
+async fn get(app: &App<'_>, names: &[String]) -> Result {
+    let organization = app.admin.organization(&app.principal).await?;
+    let mut documents = Vec::with_capacity(names.len());
     for name in names {
-        if let Some(bare) = name.strip_suffix(SECONDS) {
-            let seconds = fields.remove(&name).unwrap_or_default();
-            fields.insert(bare.to_owned(), json!({ "secs": seconds, "nanos": 0 }));
-        } else if let Some(field) = fields.get_mut(&name) {
-            stored_durations(field);
-        }
+        let setting = named(name)?;
+        let value = setting.get(&organization);
+        app.output.line(shown(app, &value).await?);
+        documents.push(document(setting, &value));
     }
+    app.output.json(&json!({ "settings": documents }));
+    Ok(())
 }
 
-fn flatten(value: &Value) -> BTreeMap<String, Value> {
-    fn walk(prefix: &str, value: &Value, into: &mut BTreeMap<String, Value>) {
-        match value {
-            Value::Object(fields) => {
-                for (name, field) in fields {
-                    let path = if prefix.is_empty() {
-                        name.clone()
-                    } else {
-                        format!("{prefix}.{name}")
-                    };
-                    walk(&path, field, into);
-                }
-            }
-            other => {
-                into.insert(prefix.to_owned(), other.clone());
-            }
-        }
+async fn history(app: &App<'_>, name: Option<&str>, limit: u32) -> Result {
+    if let Some(name) = name {
+        named(name)?;
     }
-    let mut paths = BTreeMap::new();
-    walk("", value, &mut paths);
-    paths
+    let changes = app
+        .admin
+        .setting_history(&app.principal, name, Page::first(limit))
+        .await?;
+    app.output.table(
+        ["When", "Who", "Setting", "From", "To"],
+        changes.iter().map(|change| {
+            [
+                view::clock(change.at),
+                change.by.clone(),
+                change.name.clone(),
+                change.from.clone(),
+                change.to.clone(),
+            ]
+        }),
+    );
+    let documents: Vec<_> = changes
+        .iter()
+        .map(|change| {
+            json!({
+                "at": change.at.to_string(),
+                "by": change.by,
+                "name": change.name,
+                "from": change.from,
+                "to": change.to,
+            })
+        })
+        .collect();
+    app.output.json(&json!({ "changes": documents }));
+    Ok(())
 }
 
+/// Puts a value at its path.
 fn place(document: &mut Value, path: &str, value: Value) {
     let mut place = document;
     for name in path.split('.') {
         if !place.is_object() {
-            *place = json!({});
+            *place = Value::Object(Map::new());
         }
         let Value::Object(fields) = place else { return };
         place = fields.entry(name).or_insert(Value::Null);
@@ -182,47 +222,16 @@ fn place(document: &mut Value, path: &str, value: Value) {
     *place = value;
 }
 
-/// The text as a value of the kind that is there now.
-fn parse(old: &Value, text: &str) -> Value {
-    match old {
-        Value::String(_) => json!(text),
-        Value::Bool(_) if matches!(text, "on" | "yes") => json!(true),
-        Value::Bool(_) if matches!(text, "off" | "no") => json!(false),
-        _ => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
-    }
-}
-
-fn shown(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Bool(true) => "on".to_owned(),
-        Value::Bool(false) => "off".to_owned(),
-        Value::Null => "-".to_owned(),
-        other => other.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn settings_survive_being_shown_and_set() {
-        let id = crate::api::OrganizationId::from_random([1; 16]);
-        let mut organization =
-            crate::api::Organization::new(id, "Contoso", Deployment::new(DeploymentKind::Online));
-        let before = organization.clone();
-        let document = to_document(&organization).unwrap();
-        assert!(flatten(&document).contains_key("health.delay_min_seconds"));
-        from_document(document, &mut organization).unwrap();
-        assert_eq!(organization, before);
-    }
-
-    #[test]
-    fn a_value_takes_the_kind_of_the_old_one() {
-        assert_eq!(parse(&json!("CRM:"), "123"), json!("123"));
-        assert_eq!(parse(&json!(true), "off"), json!(false));
-        assert_eq!(parse(&json!(3), "5"), json!(5));
-        assert_eq!(parse(&json!(["a"]), "[\"b\"]"), json!(["b"]));
+    fn values_stand_at_their_paths() {
+        let mut document = json!({});
+        place(&mut document, "a.b", json!(1));
+        place(&mut document, "a.c", json!(true));
+        place(&mut document, "d", json!("x"));
+        assert_eq!(document, json!({ "a": { "b": 1, "c": true }, "d": "x" }));
     }
 }

@@ -3,9 +3,12 @@
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::api::{EmailAddress, MailboxOwner, NewMailbox, Page, PartyFilter, PartyId, PartyKind};
+use crate::api::{
+    EmailAddress, MailboxOwner, NewMailbox, Page, PartyFilter, PartyId, PartyKind, nearest,
+};
 use crate::app::{App, LIST_MAX};
 use crate::failure::{Failure, Result};
+
 use crate::view;
 
 /// Users.
@@ -20,6 +23,16 @@ pub(crate) enum User {
     },
     /// List the users.
     List,
+    /// Activate a user, and their mailbox.
+    Activate {
+        /// Their name, address or id.
+        user: String,
+    },
+    /// Deactivate a user: their mailbox goes with them.
+    Deactivate {
+        /// Their name, address or id.
+        user: String,
+    },
 }
 
 /// Queues.
@@ -34,6 +47,16 @@ pub(crate) enum Queue {
     },
     /// List the queues.
     List,
+    /// Activate a queue, and its mailbox.
+    Activate {
+        /// Its name, address or id.
+        queue: String,
+    },
+    /// Deactivate a queue: its mailbox goes with it.
+    Deactivate {
+        /// Its name, address or id.
+        queue: String,
+    },
 }
 
 /// Parties.
@@ -95,6 +118,8 @@ impl User {
                 with_mailbox(app, PartyKind::User, &name, address).await
             }
             Self::List => list(app, Some(PartyKind::User)).await,
+            Self::Activate { user } => switch(app, PartyKind::User, &user, true).await,
+            Self::Deactivate { user } => switch(app, PartyKind::User, &user, false).await,
         }
     }
 }
@@ -106,6 +131,8 @@ impl Queue {
                 with_mailbox(app, PartyKind::Queue, &name, address).await
             }
             Self::List => list(app, Some(PartyKind::Queue)).await,
+            Self::Activate { queue } => switch(app, PartyKind::Queue, &queue, true).await,
+            Self::Deactivate { queue } => switch(app, PartyKind::Queue, &queue, false).await,
         }
     }
 }
@@ -188,6 +215,51 @@ async fn with_mailbox(app: &App<'_>, kind: PartyKind, name: &str, address: Email
     app.output.json(&json!({
         "party": party(id, kind, name, std::slice::from_ref(&address)),
         "mailbox": view::mailbox(&mailbox),
+    }));
+    Ok(())
+}
+
+/// Activates or deactivates a user or queue, and the mailbox with it.
+async fn switch(app: &App<'_>, kind: PartyKind, text: &str, active: bool) -> Result {
+    let mut filter = PartyFilter::default();
+    filter.kind = Some(kind);
+    let parties = app
+        .crm()
+        .list_parties(&filter, Page::first(LIST_MAX))
+        .await
+        .map_err(stored)?;
+    let wanted = text.trim().to_lowercase();
+    let found = parties.iter().find(|one| {
+        one.party.name.to_lowercase() == wanted
+            || one.party.id.to_string() == wanted
+            || one.addresses.iter().any(|a| a.normalized() == wanted)
+    });
+    let Some(found) = found else {
+        let names = parties.iter().map(|one| one.party.name.as_str());
+        let failure = Failure::not_found(format!("there is no {} {text}", kind.as_str()));
+        return Err(match nearest(text, names) {
+            Some(name) => failure.hint(format!("Did you mean {name}?")),
+            None => failure.hint(format!("postroom {} list shows them.", kind.as_str())),
+        });
+    };
+    let mut party = found.party.clone();
+    party.active = active;
+    app.crm().save_party(&party).await.map_err(stored)?;
+    let mailbox = app
+        .admin
+        .owner_switched(&app.principal, party.id, active)
+        .await?;
+    let state = if active { "active" } else { "inactive" };
+    app.output.line(match &mailbox {
+        Some(mailbox) => format!(
+            "{} and the mailbox {} are {state}",
+            party.name, mailbox.name
+        ),
+        None => format!("{} is {state}", party.name),
+    });
+    app.output.json(&json!({
+        "party": { "id": party.id.to_string(), "active": active },
+        "mailbox": mailbox.as_ref().map(view::mailbox),
     }));
     Ok(())
 }

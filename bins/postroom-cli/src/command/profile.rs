@@ -1,17 +1,18 @@
 //! `profile`.
 
-use std::path::PathBuf;
-use std::time::Duration;
+mod fields;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::Subcommand;
 use serde_json::json;
 
 use crate::api::{
-    AuthenticationProtocol, CredentialEntry, CredentialSource, EmailAddress, Endpoint,
-    ProfileDirection, ProfileKind, ServerProfile, Timestamp,
+    Channel, CredentialSource, EmailAddress, ProfileDirection, ProfileKind, SavedProfile,
+    ServerProfile,
 };
 use crate::app::App;
 use crate::command::connection;
+use crate::command::profile::fields::Fields;
+use crate::command::support;
 use crate::failure::{Failure, Result};
 use crate::secret::PasswordSource;
 use crate::view;
@@ -23,7 +24,8 @@ pub(crate) enum Profile {
     Create {
         /// Its name, unique in the organization.
         name: String,
-        /// The kind of mail system: exchange-server or exchange-online.
+        /// The kind of mail system: exchange-server, exchange-online, pop3-smtp, imap-smtp, or the
+        /// name of another provider. It cannot be changed later.
         #[arg(long, default_value = "exchange-server")]
         kind: String,
         #[command(flatten)]
@@ -82,132 +84,16 @@ pub(crate) enum Profile {
         /// Its name or id.
         profile: String,
     },
+    /// Make a profile the default of new mailboxes.
+    SetDefault {
+        /// Its name or id.
+        profile: String,
+    },
     /// Delete a profile that no mailbox uses.
     Delete {
         /// Its name or id.
         profile: String,
     },
-}
-
-/// Whose credentials open the connection.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Credentials {
-    /// The profile's; it then impersonates the mailboxes.
-    Profile,
-    /// Each mailbox's own.
-    Mailbox,
-}
-
-/// How to authenticate.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Authentication {
-    /// The strongest that both sides offer.
-    Auto,
-    /// User name and password over TLS.
-    Basic,
-}
-
-/// What can be set of a profile.
-#[derive(Args, Debug)]
-pub(crate) struct Fields {
-    /// Where the server is: its URL, which for Exchange ends in /EWS/Exchange.asmx.
-    #[arg(long)]
-    url: Option<String>,
-    /// The account that opens the mailboxes; its password is asked for.
-    #[arg(long)]
-    user: Option<String>,
-    /// Whose credentials are used.
-    #[arg(long, value_enum)]
-    credentials: Option<Credentials>,
-    /// How to authenticate.
-    #[arg(long, value_enum)]
-    authentication: Option<Authentication>,
-    /// Whether the account impersonates the mailboxes (true) or has delegated access (false).
-    #[arg(long, value_name = "BOOL")]
-    impersonation: Option<bool>,
-    /// PEM file with certificates of authorities to trust beside the system's.
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// What it is for.
-    #[arg(long)]
-    description: Option<String>,
-    /// Simultaneous connections, 1 to 300.
-    #[arg(long, value_name = "N")]
-    connections: Option<u16>,
-    /// At least so many minutes between two polls of a mailbox, 0 to 1440.
-    #[arg(long, value_name = "MINUTES")]
-    polling_minutes: Option<u64>,
-    /// Process email received from then on, such as 2026-11-22 or 2026-11-22T08:00:00Z.
-    #[arg(long, value_name = "TIME")]
-    process_from: Option<Timestamp>,
-    /// Move messages that could not be recorded to the folder Undeliverable (Exchange only).
-    #[arg(long, value_name = "BOOL")]
-    move_undelivered: Option<bool>,
-    /// Give up on a request after so many seconds, 1 to 100.
-    #[arg(long, value_name = "SECONDS")]
-    timeout: Option<u64>,
-    /// Accept http locations: for laboratories only.
-    #[arg(long, value_name = "BOOL")]
-    danger_allow_plain_http: Option<bool>,
-}
-
-impl Fields {
-    fn apply(&self, profile: &mut ServerProfile) -> Result {
-        let Endpoint {
-            location,
-            credentials,
-            authentication,
-            impersonation,
-            user_name,
-            ..
-        } = &mut profile.incoming;
-        set(location, self.url.clone().map(Some));
-        set(user_name, self.user.clone().map(Some));
-        set(impersonation, self.impersonation);
-        set(
-            credentials,
-            self.credentials.map(|source| match source {
-                Credentials::Profile => CredentialSource::Profile,
-                Credentials::Mailbox => CredentialSource::Mailbox,
-            }),
-        );
-        set(
-            authentication,
-            self.authentication.map(|protocol| match protocol {
-                Authentication::Auto => AuthenticationProtocol::AutoDetect,
-                Authentication::Basic => AuthenticationProtocol::Basic,
-            }),
-        );
-        if let Some(path) = &self.ca {
-            let pem = std::fs::read_to_string(path)
-                .map_err(|error| Failure::file("read", path, &error))?;
-            profile.extra_authorities_pem = Some(pem);
-        }
-        set(&mut profile.description, self.description.clone());
-        set(&mut profile.connections_max, self.connections);
-        set(
-            &mut profile.polling_interval_min,
-            self.polling_minutes
-                .map(|m| Duration::from_secs(m.saturating_mul(60))),
-        );
-        set(&mut profile.process_email_from, self.process_from.map(Some));
-        set(&mut profile.move_undelivered, self.move_undelivered);
-        set(
-            &mut profile.request_timeout,
-            self.timeout.map(Duration::from_secs),
-        );
-        set(
-            &mut profile.danger_allow_plain_http,
-            self.danger_allow_plain_http,
-        );
-        Ok(())
-    }
-}
-
-fn set<T>(place: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *place = value;
-    }
 }
 
 impl Profile {
@@ -250,9 +136,12 @@ impl Profile {
                 fields,
             } => {
                 let mut profile = app.profile(&profile).await?;
-                set(&mut profile.name, name);
+                if let Some(name) = name {
+                    profile.name = name;
+                }
                 fields.apply(&mut profile)?;
-                show(app, &admin.update_profile(principal, &profile).await?);
+                let saved = admin.update_profile(principal, &profile).await?;
+                show_saved(app, &saved.profile, &saved);
                 Ok(())
             }
             Self::SetPassword {
@@ -283,6 +172,15 @@ impl Profile {
                 show(app, &admin.deactivate_profile(principal, id).await?);
                 Ok(())
             }
+            Self::SetDefault { profile } => {
+                let profile = app.profile(&profile).await?;
+                admin.set_default_profile(principal, profile.id).await?;
+                app.output
+                    .line(format!("{} is the default of new mailboxes", profile.name));
+                app.output
+                    .json(&json!({ "profile": view::profile(&profile) }));
+                Ok(())
+            }
             Self::Delete { profile } => {
                 let profile = app.profile(&profile).await?;
                 admin.delete_profile(principal, profile.id).await?;
@@ -307,13 +205,18 @@ async fn create(
     let mut profile = app.admin.new_profile(name, ProfileKind::from_name(kind));
     fields.apply(&mut profile)?;
     // Asked for before anything is stored, so that an empty answer leaves nothing behind.
-    let secret = match (&fields.user, profile.incoming.credentials) {
+    let secret = match (
+        profile.incoming.user_name.clone(),
+        profile.incoming.credentials,
+    ) {
         (Some(user), CredentialSource::Profile) => {
-            Some((user, password.read(&format!("Password of {user}"))?))
+            let secret = password.read(&format!("Password of {user}"))?;
+            Some((user, secret))
         }
         _ => None,
     };
-    profile = app.admin.create_profile(&app.principal, &profile).await?;
+    let saved = app.admin.create_profile(&app.principal, &profile).await?;
+    profile.clone_from(&saved.profile);
     if let Some((user, secret)) = secret {
         let outcome = app
             .admin
@@ -321,9 +224,9 @@ async fn create(
                 &app.principal,
                 profile.id,
                 ProfileDirection::Incoming,
-                user,
+                &user,
                 &secret,
-                CredentialEntry::SecureChannel,
+                Channel::Local,
             )
             .await;
         profile = match outcome {
@@ -336,14 +239,12 @@ async fn create(
         };
     }
     if default {
-        let mut organization = app.admin.organization(&app.principal).await?;
-        organization.settings.mailbox_defaults.profile = Some(profile.id);
         app.admin
-            .update_organization(&app.principal, &organization)
+            .set_default_profile(&app.principal, profile.id)
             .await?;
         app.output.note("It is the default of new mailboxes.");
     }
-    show(app, &profile);
+    show_saved(app, &profile, &saved);
     app.output
         .note(format!("Next: postroom profile test {:?}", profile.name));
     Ok(())
@@ -354,6 +255,18 @@ fn show(app: &App<'_>, profile: &ServerProfile) {
         .table(["Profile", ""], view::profile_rows(profile));
     app.output
         .json(&json!({ "profile": view::profile(profile) }));
+}
+
+/// A profile as it is now, with what the support check said when it was saved.
+fn show_saved(app: &App<'_>, profile: &ServerProfile, saved: &SavedProfile) {
+    app.output
+        .table(["Profile", ""], view::profile_rows(profile));
+    for finding in &saved.findings {
+        app.output.note(support::line(app.output, finding, ""));
+    }
+    let findings: Vec<_> = saved.findings.iter().map(support::document).collect();
+    app.output
+        .json(&json!({ "profile": view::profile(profile), "findings": findings }));
 }
 
 async fn set_password(
@@ -379,7 +292,7 @@ async fn set_password(
             direction,
             &user,
             &secret,
-            CredentialEntry::SecureChannel,
+            Channel::Local,
         )
         .await?;
     app.output.line(format!("the password of {user} is set"));

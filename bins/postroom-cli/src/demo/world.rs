@@ -10,10 +10,9 @@ use postroom_simulator::exchange::{Exchange, ListenOptions, Listening};
 use postroom_simulator::model::{self, Account, AccountId, FolderId, ItemId, WellKnown};
 
 use crate::api::{
-    AdminError, Clock, CredentialEntry, DeploymentKind, EmailAddress, Job, JobKind, KeySource,
-    Mailbox, MailboxOwner, NewMailbox, PartyKind, ProfileDirection, ProfileKind, Secret,
-    ServerProfile, SqliteStorage, StepReport, StorageOptions, SystemClock, Timestamp,
-    create_key_file,
+    AdminError, Channel, Clock, DeploymentKind, EmailAddress, Job, JobKind, KeySource, Mailbox,
+    MailboxOwner, NewMailbox, PartyKind, ProfileDirection, ProfileKind, Secret, ServerProfile,
+    SqliteStorage, StepReport, StorageOptions, SystemClock, Timestamp, create_key_file,
 };
 use crate::app::{App, new_organization};
 use crate::failure::{Exit, Failure, Result};
@@ -167,7 +166,7 @@ impl<'a> World<'a> {
                 ProfileDirection::Incoming,
                 SERVICE,
                 &Secret::new(SERVICE_PASSWORD),
-                CredentialEntry::SecureChannel,
+                Channel::Local,
             )
             .await?;
         let mut organization = admin.organization(principal).await?;

@@ -6,6 +6,7 @@
     reason = "helpers of tests fail by panicking"
 )]
 
+mod administration;
 mod bad_input;
 mod bad_mail;
 mod canary;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use postroom::Postroom;
+use postroom::core::channel::Channel;
 use postroom::core::job::JobKind;
 use postroom::core::mailbox::{DeliveryMethod, MailboxOwner};
 use postroom::core::organization::{Deployment, DeploymentKind};
@@ -13,7 +14,7 @@ use postroom::core::principal::Principal;
 use postroom::core::profile::ProfileKind;
 use postroom::core::tracking::TrackingFilter;
 use postroom::core::{Mailbox, PartyId, ProfileId, Secret, Timestamp};
-use postroom::engine::{CredentialEntry, MailboxEdit, NewMailbox, ProfileDirection};
+use postroom::engine::{MailboxEdit, NewMailbox, ProfileDirection};
 use postroom::provider::Clock as _;
 use postroom::provider::context::SystemClock;
 use postroom::sqlite::{KeySource, NewEmail, StorageOptions, create_key_file};
@@ -175,7 +176,7 @@ impl Office {
                 ProfileDirection::Incoming,
                 SERVICE,
                 &Secret::new(PASSWORD),
-                CredentialEntry::SecureChannel,
+                Channel::Local,
             )
             .await?;
         Ok(profile.id)

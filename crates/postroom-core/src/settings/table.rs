@@ -429,7 +429,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         "message_bytes_max",
-        number!(1024..=2147483648, settings.message_bytes_max),
+        number!(1..=2147483648, settings.message_bytes_max),
         "Messages above so many bytes are recorded by headers and structure only; the raw form is kept.",
         OURS,
     ),

@@ -1,15 +1,24 @@
-//! Approval and activation of mailboxes, and "sync now".
+//! Approval of addresses, and "sync now".
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use postroom_core::alert::Subject;
-use postroom_core::approval::{ApprovalEvent, may_approve};
+use postroom_core::approval::{ApprovalEvent, Refusal, may_approve};
 use postroom_core::principal::Principal;
-use postroom_core::{Code, Mailbox, MailboxId, Workload};
-use postroom_store::IncidentPattern;
+use postroom_core::{Code, Mailbox, MailboxId, Organization, ProfileId, ServerProfile, Workload};
+use postroom_store::{AlertFilter, IncidentPattern, Page};
 
+use super::bulk::for_all;
 use super::{Admin, BulkOutcome};
 use crate::error::{EngineError, ErrorKind, Result};
 use crate::plan::authorize::Right;
 use crate::plan::edit;
+
+/// So many mailboxes are one unit of work.
+const BATCH: usize = 500;
+/// Up to so many approvals close their alerts one by one; more look up first which have one.
+const FEW: usize = 20;
+const ALERTS: u32 = 10_000;
 
 impl Admin {
     /// Approves the addresses of mailboxes. Source: seed 001, permission model.
@@ -38,124 +47,133 @@ impl Admin {
         action: &'static str,
         event: ApprovalEvent,
     ) -> BulkOutcome<Mailbox> {
+        let approvers = match self.approvers().await {
+            Ok(approvers) => approvers,
+            Err(error) => return for_all(ids, action, error),
+        };
         let mut outcomes = Vec::with_capacity(ids.len());
-        for id in ids {
-            let outcome = self.decide_approval_of(principal, *id, action, event);
-            outcomes.push((*id, outcome.await));
+        for batch in ids.chunks(BATCH) {
+            outcomes.extend(
+                self.decide_batch(principal, batch, action, event, &approvers)
+                    .await,
+            );
+        }
+        if event == ApprovalEvent::Approve
+            && let Err(error) = self.after_approval(&outcomes).await
+        {
+            // The approvals are done: the alerts close with the next test.
+            tracing::warn!(%error, "alerts of approved mailboxes stay open");
         }
         outcomes
     }
 
-    async fn decide_approval_of(
+    async fn decide_batch(
         &self,
         principal: &Principal,
-        id: MailboxId,
+        ids: &[MailboxId],
         action: &'static str,
         event: ApprovalEvent,
-    ) -> Result<Mailbox> {
-        let subject = Subject::Mailbox(id);
-        let organization = self.environment.store.organization().await?;
-        let mailbox = self.known_mailbox(action, id).await?;
-        let profile = match mailbox.profile {
-            Some(profile) => self.environment.store.profile(profile).await?,
-            None => None,
-        };
-        let allowed = may_approve(
-            principal,
-            organization.deployment.kind,
-            profile.as_ref().map(|profile| &profile.kind),
-            organization.settings.permission_model,
-        );
-        if let Err(refusal) = allowed {
-            return self
-                .refuse(principal, action, subject, &refusal.needed)
-                .await;
-        }
-        let before = mailbox.approval;
-        let mailbox = self
-            .change(action, id, |mailbox| {
+        approvers: &Approvers,
+    ) -> BulkOutcome<Mailbox> {
+        let now = self.environment.now();
+        let changed = self
+            .change_batch(principal, action, ids, &|mailbox| {
+                if let Err(refusal) = approvers.allow(principal, mailbox) {
+                    return Err(EngineError::new(
+                        ErrorKind::PermissionDenied,
+                        refusal.code(),
+                        action,
+                    )
+                    .with("needed", &refusal.needed));
+                }
                 let mut next = mailbox.clone();
                 next.approval = mailbox.approval.next(event).map_err(|error| {
                     EngineError::new(ErrorKind::Conflict, Code::NoAddress, action)
                         .with_source(error)
                 })?;
-                Ok(next)
+                let approved = event == ApprovalEvent::Approve;
+                next.approved_by = approved.then(|| principal.name.clone());
+                next.approved_at = approved.then_some(now);
+                let note = format!(
+                    "{} became {}",
+                    edit::approval_name(mailbox.approval),
+                    edit::approval_name(next.approval)
+                );
+                Ok((next, note))
             })
-            .await?;
-        let note = format!(
-            "{} became {}",
-            edit::approval_name(before),
-            edit::approval_name(mailbox.approval)
-        );
-        self.audit(principal, action, subject, note).await?;
-        if event == ApprovalEvent::Approve {
-            let mut pattern = IncidentPattern::about(subject);
-            pattern.code = Some(Code::NotApproved);
-            let now = self.environment.now();
-            self.environment.store.close_alerts(&pattern, now).await?;
-            self.make_due(&mailbox).await?;
-        }
-        Ok(mailbox)
-    }
-
-    /// Lets mailboxes be processed again.
-    ///
-    /// # Errors
-    /// For each: `NotFound`.
-    pub async fn activate(&self, principal: &Principal, ids: &[MailboxId]) -> BulkOutcome<Mailbox> {
-        self.switch(principal, ids, "mailbox.activate", true).await
-    }
-
-    /// Stops all traffic of mailboxes until they are activated again.
-    ///
-    /// # Errors
-    /// For each: `NotFound`.
-    pub async fn deactivate(
-        &self,
-        principal: &Principal,
-        ids: &[MailboxId],
-    ) -> BulkOutcome<Mailbox> {
-        self.switch(principal, ids, "mailbox.deactivate", false)
-            .await
-    }
-
-    async fn switch(
-        &self,
-        principal: &Principal,
-        ids: &[MailboxId],
-        action: &'static str,
-        active: bool,
-    ) -> BulkOutcome<Mailbox> {
+            .await;
         let mut outcomes = Vec::with_capacity(ids.len());
-        for id in ids {
-            let outcome = self.switch_one(principal, *id, action, active);
-            outcomes.push((*id, outcome.await));
+        for (id, outcome) in changed {
+            let outcome = match outcome {
+                Ok(changed) => Ok(changed.after),
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    let needed = error.context().get("needed").cloned().unwrap_or_default();
+                    let subject = Subject::Mailbox(id);
+                    self.refuse(principal, action, subject, &needed).await
+                }
+                Err(error) => Err(error),
+            };
+            outcomes.push((id, outcome));
         }
         outcomes
     }
 
-    async fn switch_one(
-        &self,
-        principal: &Principal,
-        id: MailboxId,
-        action: &'static str,
-        active: bool,
-    ) -> Result<Mailbox> {
-        let subject = Subject::Mailbox(id);
-        self.allow(principal, Right::WriteMailbox, action, subject)
-            .await?;
-        let mailbox = self
-            .change(action, id, |mailbox| {
-                let mut next = mailbox.clone();
-                next.active = active;
-                Ok(next)
-            })
-            .await?;
-        self.audit(principal, action, subject, "done").await?;
-        if active {
-            self.make_due(&mailbox).await?;
+    /// What the approvals were waited for by: alerts end, work becomes due.
+    async fn after_approval(&self, outcomes: &BulkOutcome<Mailbox>) -> Result<()> {
+        let approved = || {
+            outcomes
+                .iter()
+                .filter_map(|(_, outcome)| outcome.as_ref().ok())
+        };
+        let alerted = if outcomes.len() <= FEW {
+            approved().map(|mailbox| mailbox.id).collect()
+        } else {
+            self.alerted().await?
+        };
+        let now = self.environment.now();
+        for mailbox in approved() {
+            if alerted.contains(&mailbox.id) {
+                let mut pattern = IncidentPattern::about(Subject::Mailbox(mailbox.id));
+                pattern.code = Some(Code::NotApproved);
+                self.environment.store.close_alerts(&pattern, now).await?;
+            }
+            self.make_due(mailbox).await?;
         }
-        Ok(mailbox)
+        Ok(())
+    }
+
+    /// The mailboxes with an open alert that their address is not approved.
+    async fn alerted(&self) -> Result<BTreeSet<MailboxId>> {
+        let mut found = BTreeSet::new();
+        let mut page = Page::first(ALERTS);
+        loop {
+            let filter = AlertFilter::default();
+            let alerts = self.environment.store.alerts(&filter, page).await?;
+            if alerts.is_empty() {
+                return Ok(found);
+            }
+            for alert in alerts {
+                if let (Code::NotApproved, Subject::Mailbox(id)) =
+                    (alert.incident.code, alert.incident.subject)
+                {
+                    found.insert(id);
+                }
+            }
+            page = page.next();
+        }
+    }
+
+    async fn approvers(&self) -> Result<Approvers> {
+        let store = &self.environment.store;
+        Ok(Approvers {
+            organization: store.organization().await?,
+            profiles: store
+                .profiles()
+                .await?
+                .into_iter()
+                .map(|profile| (profile.id, profile))
+                .collect(),
+        })
     }
 
     /// Makes every enabled workload of mailboxes due now ("sync now").
@@ -182,7 +200,7 @@ impl Admin {
         self.make_due(&mailbox).await
     }
 
-    async fn make_due(&self, mailbox: &Mailbox) -> Result<()> {
+    pub(super) async fn make_due(&self, mailbox: &Mailbox) -> Result<()> {
         let now = self.environment.now();
         for workload in Workload::ALL {
             if mailbox.workload(workload).enabled {
@@ -194,5 +212,23 @@ impl Admin {
         }
         self.environment.wake.notify_one();
         Ok(())
+    }
+}
+
+/// What decides who may approve.
+struct Approvers {
+    organization: Organization,
+    profiles: BTreeMap<ProfileId, ServerProfile>,
+}
+
+impl Approvers {
+    fn allow(&self, principal: &Principal, mailbox: &Mailbox) -> Result<(), Refusal> {
+        let profile = mailbox.profile.and_then(|id| self.profiles.get(&id));
+        may_approve(
+            principal,
+            self.organization.deployment.kind,
+            profile.map(|profile| &profile.kind),
+            self.organization.settings.permission_model,
+        )
     }
 }

@@ -7,8 +7,7 @@ use postroom_core::principal::Principal;
 use postroom_store::Page;
 
 use super::Admin;
-use crate::environment;
-use crate::error::{EngineError, Result};
+use crate::error::Result;
 use crate::plan::authorize::Right;
 
 impl Admin {
@@ -24,7 +23,8 @@ impl Admin {
         Ok(self.environment.store.organization().await?)
     }
 
-    /// Changes name, deployment and settings of the organization; the id stays.
+    /// Changes name, deployment and settings of the organization, all at once; the id stays.
+    /// [`change_settings`](Self::change_settings) changes single ones.
     ///
     /// # Errors
     /// `InvalidInput` where a setting cannot be used, naming the field.
@@ -41,30 +41,11 @@ impl Admin {
             Subject::Organization,
         )
         .await?;
-        environment::rules(organization)?;
-        if let Some(profile) = organization.settings.mailbox_defaults.profile {
-            let known = self.environment.store.profile(profile).await?;
-            if known.is_none() {
-                return Err(EngineError::invalid(
-                    ACTION,
-                    "mailbox_defaults.profile",
-                    "names no profile",
-                ));
-            }
-        }
-        let stored = self.environment.store.organization().await?;
-        let mut next = organization.clone();
-        next.id = stored.id;
-        self.environment.store.save_organization(&next).await?;
-        self.audit(
-            principal,
-            ACTION,
-            Subject::Organization,
-            "the organization's settings were changed",
-        )
-        .await?;
-        self.environment.wake.notify_one();
-        Ok(next)
+        self.store_settings(principal, ACTION, |stored| {
+            organization.clone_into(stored);
+            Ok(())
+        })
+        .await
     }
 
     /// Who did what, newest first.

@@ -1,19 +1,17 @@
 //! Mailboxes: create, edit, defaults, approval, activation.
 
 use postroom_core::alert::Subject;
-use postroom_core::job::{Job, JobKind};
+use postroom_core::channel::Channel;
 use postroom_core::mailbox::MailboxOwner;
 use postroom_core::principal::Principal;
 use postroom_core::{EmailAddress, Mailbox, MailboxId, Secret};
 use postroom_store::{MailboxFilter, Page, SecretOwner};
 
-use super::{Admin, BulkOutcome, CredentialEntry};
+use super::Admin;
+use super::bulk::only;
 use crate::error::{EngineError, Result};
 use crate::plan::authorize::Right;
 use crate::plan::edit::{self, MailboxEdit};
-
-/// At most so often a change is tried again because somebody else changed the mailbox meanwhile.
-const CONFLICTS_MAX: u32 = 5;
 
 /// A mailbox to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,8 +135,14 @@ impl Admin {
         let organization = environment.store.organization().await?;
         let id = MailboxId::from_random(environment.bytes16());
         let bare = Mailbox::new(id, "", new.owner, new.address);
-        let mut edit = MailboxEdit::defaults(&organization.settings.mailbox_defaults, &bare.owner);
+        let defaults = &organization.settings.mailbox_defaults;
+        let mut edit = MailboxEdit::defaults(defaults, &bare.owner);
         edit.name = Some(new.name);
+        // Chosen once: what applying the defaults later sets is the profile and the methods.
+        edit.filter = Some(match bare.owner {
+            MailboxOwner::User(_) => defaults.user_filter,
+            MailboxOwner::Queue(_) | MailboxOwner::Forward => defaults.queue_filter,
+        });
         let mailbox =
             edit::edited(&bare, &edit).map_err(|fields| EngineError::fields(ACTION, &fields))?;
         environment.store.create_mailbox(&mailbox).await?;
@@ -147,111 +151,26 @@ impl Admin {
         Ok(mailbox)
     }
 
-    /// Changes one mailbox.
+    /// Sets user name and password of a mailbox, which came in over that channel, and allows their
+    /// use.
     ///
     /// # Errors
-    /// `NotFound`; `InvalidInput` naming the fields; `AlreadyExists` where the address is taken;
-    /// `Conflict` where others keep changing it.
-    pub async fn edit_mailbox(
-        &self,
-        principal: &Principal,
-        id: MailboxId,
-        edit: &MailboxEdit,
-    ) -> Result<Mailbox> {
-        const ACTION: &str = "mailbox.edit";
-        let right = if edit.changes_delivery() {
-            Right::ChangeDelivery
-        } else {
-            Right::WriteMailbox
-        };
-        self.allow(principal, right, ACTION, Subject::Mailbox(id))
-            .await?;
-        if let Some(Some(profile)) = edit.profile {
-            self.known_profile(ACTION, profile).await?;
-        }
-        let mailbox = self
-            .change(ACTION, id, |mailbox| {
-                edit::edited(mailbox, edit).map_err(|fields| EngineError::fields(ACTION, &fields))
-            })
-            .await?;
-        self.audit(principal, ACTION, Subject::Mailbox(id), "changed")
-            .await?;
-        Ok(mailbox)
-    }
-
-    /// Changes several mailboxes alike ("Change multiple records").
-    ///
-    /// # Errors
-    /// For each: as [`edit_mailbox`](Self::edit_mailbox).
-    pub async fn edit_mailboxes(
-        &self,
-        principal: &Principal,
-        ids: &[MailboxId],
-        edit: &MailboxEdit,
-    ) -> BulkOutcome<Mailbox> {
-        let mut outcomes = Vec::with_capacity(ids.len());
-        for id in ids {
-            outcomes.push((*id, self.edit_mailbox(principal, *id, edit).await));
-        }
-        outcomes
-    }
-
-    /// Gives mailboxes the organization's default profile and methods; then tests and enables them
-    /// unless told not to.
-    ///
-    /// # Errors
-    /// For each: as [`edit_mailbox`](Self::edit_mailbox).
-    pub async fn apply_defaults(
-        &self,
-        principal: &Principal,
-        ids: &[MailboxId],
-        after: AfterDefaults,
-    ) -> BulkOutcome<(Mailbox, Option<Job>)> {
-        let mut outcomes = Vec::with_capacity(ids.len());
-        for id in ids {
-            outcomes.push((*id, self.apply_defaults_to(principal, *id, after).await));
-        }
-        outcomes
-    }
-
-    async fn apply_defaults_to(
-        &self,
-        principal: &Principal,
-        id: MailboxId,
-        after: AfterDefaults,
-    ) -> Result<(Mailbox, Option<Job>)> {
-        let organization = self.environment.store.organization().await?;
-        let mailbox = self.known_mailbox("mailbox.apply_defaults", id).await?;
-        let edit = MailboxEdit::defaults(&organization.settings.mailbox_defaults, &mailbox.owner);
-        let mailbox = self.edit_mailbox(principal, id, &edit).await?;
-        let job = match after {
-            AfterDefaults::TestAndEnable => Some(
-                self.test_mailbox(principal, id, JobKind::TestAndEnable)
-                    .await?,
-            ),
-            AfterDefaults::Nothing => None,
-        };
-        Ok((mailbox, job))
-    }
-
-    /// Sets user name and password of a mailbox, and allows their use.
-    ///
-    /// # Errors
-    /// `NotFound`; `PermissionDenied` where they came over a channel that is not secure and the
-    /// deployment does not allow that; `Key` where there is no key to seal them with.
+    /// `NotFound`; `PermissionDenied` where the channel is not secure and the deployment does not
+    /// allow that; `Key` where there is no key to seal them with.
     pub async fn set_mailbox_credentials(
         &self,
         principal: &Principal,
         id: MailboxId,
         user_name: &str,
         password: &Secret,
-        entry: CredentialEntry,
+        channel: Channel,
     ) -> Result<Mailbox> {
         const ACTION: &str = "mailbox.set_credentials";
         let subject = Subject::Mailbox(id);
         self.allow(principal, Right::WriteMailbox, ACTION, subject)
             .await?;
-        self.check_entry(principal, ACTION, subject, entry).await?;
+        self.check_channel(principal, ACTION, subject, channel)
+            .await?;
         self.known_mailbox(ACTION, id).await?;
         self.environment
             .store
@@ -260,14 +179,14 @@ impl Admin {
         let mut edit = MailboxEdit::new();
         edit.user_name = Some(Some(user_name.trim().to_owned()));
         edit.allow_credentials = Some(true);
-        let mailbox = self
-            .change(ACTION, id, |mailbox| {
-                edit::edited(mailbox, &edit).map_err(|fields| EngineError::fields(ACTION, &fields))
+        let changed = self
+            .change_batch(principal, ACTION, &[id], &|mailbox| {
+                let next = edit::edited(mailbox, &edit)
+                    .map_err(|fields| EngineError::fields(ACTION, &fields))?;
+                Ok((next, "credentials were set".to_owned()))
             })
-            .await?;
-        self.audit(principal, ACTION, subject, "credentials were set")
-            .await?;
-        Ok(mailbox)
+            .await;
+        only(changed).map(|changed| changed.after)
     }
 
     pub(super) async fn known_mailbox(
@@ -280,29 +199,5 @@ impl Admin {
             .mailbox(id)
             .await?
             .ok_or_else(|| EngineError::not_found(action, "mailbox"))
-    }
-
-    /// Reads, changes and writes, again where somebody else was faster.
-    pub(super) async fn change(
-        &self,
-        action: &'static str,
-        id: MailboxId,
-        next: impl Fn(&Mailbox) -> Result<Mailbox> + Send + Sync,
-    ) -> Result<Mailbox> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let mailbox = next(&self.known_mailbox(action, id).await?)?;
-            match self.environment.store.update_mailbox(&mailbox).await {
-                Ok(stored) => {
-                    self.environment.wake.notify_one();
-                    return Ok(stored);
-                }
-                Err(error)
-                    if error.kind() == postroom_store::ErrorKind::Conflict
-                        && tries < CONFLICTS_MAX => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
     }
 }

@@ -4,21 +4,27 @@
 //! changes something is audited, too.
 
 mod approval;
+mod bulk;
 mod configuration;
 mod connection;
 pub mod declaration;
+mod details;
 mod explain;
 mod jobs;
 mod mailboxes;
 mod messages;
 mod overview;
 mod profiles;
+mod settings;
+mod support;
 
+pub use details::MailboxDetails;
 pub use explain::{Explanation, ExplanationKind};
 pub use mailboxes::{AfterDefaults, NewMailbox};
 pub use messages::OutgoingDecision;
 pub use overview::{Counts, MailboxOverview, Overview, WorkloadOverview};
-pub use profiles::{CredentialEntry, ProfileDirection};
+pub use profiles::{ProfileDirection, SavedProfile};
+pub use support::{MailboxFindings, SupportReport};
 
 use std::sync::Arc;
 

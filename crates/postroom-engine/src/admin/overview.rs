@@ -151,7 +151,7 @@ impl Admin {
         self.counts_of(mailbox).await
     }
 
-    async fn counts_of(&self, mailbox: Option<MailboxId>) -> Result<Counts> {
+    pub(super) async fn counts_of(&self, mailbox: Option<MailboxId>) -> Result<Counts> {
         Ok(Counts {
             ledger: self.environment.store.ledger_counts(mailbox).await?,
             outbox: self.environment.store.outbox_counts(mailbox).await?,
@@ -181,7 +181,7 @@ fn mailbox_overview(
     }
 }
 
-fn workload_overview(
+pub(super) fn workload_overview(
     organization: &Organization,
     mailbox: &Mailbox,
     profile: Option<&ServerProfile>,

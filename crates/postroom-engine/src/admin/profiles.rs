@@ -1,24 +1,37 @@
 //! Server profiles.
 
+use std::ops::Deref;
+use std::time::Duration;
+
 use postroom_core::alert::Subject;
+use postroom_core::channel::{Channel, may_enter_credentials};
 use postroom_core::principal::Principal;
-use postroom_core::profile::ProfileKind;
-use postroom_core::{Code, Organization, ProfileId, Secret, ServerProfile};
-use postroom_store::SecretOwner;
+use postroom_core::profile::{CredentialSource, FieldError, ProfileKind};
+use postroom_core::support::{Finding, check};
+use postroom_core::{Code, Organization, ProfileId, Secret, ServerProfile, Timestamp};
+use postroom_store::{MailboxFilter, Page, SecretOwner};
 
 use super::Admin;
+use super::support::refuse_unsupported;
 use crate::error::{EngineError, ErrorKind, Result};
 use crate::plan::authorize::Right;
 
-/// How a password came in: over a channel that nobody else can read, or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "a channel is secure or it is not")]
-pub enum CredentialEntry {
-    /// At the machine itself, or over an encrypted connection.
-    SecureChannel,
-    /// Over a connection that is not encrypted: refused unless the deployment allows it. Source:
-    /// seed 000.
-    NonSecureChannel,
+/// A profile as stored, with what the support check says about it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SavedProfile {
+    /// The profile.
+    pub profile: ServerProfile,
+    /// Rules that apply to it; none of them refuses it.
+    pub findings: Vec<Finding>,
+}
+
+impl Deref for SavedProfile {
+    type Target = ServerProfile;
+
+    fn deref(&self) -> &ServerProfile {
+        &self.profile
+    }
 }
 
 /// Which direction of a profile credentials are for.
@@ -81,17 +94,18 @@ impl Admin {
     /// Stores a new profile.
     ///
     /// # Errors
-    /// `InvalidInput` naming the fields; `AlreadyExists` where the name or id is taken.
+    /// `InvalidInput` naming the fields, or the rules where the support policy is strict;
+    /// `AlreadyExists` where the name or id is taken.
     pub async fn create_profile(
         &self,
         principal: &Principal,
         profile: &ServerProfile,
-    ) -> Result<ServerProfile> {
+    ) -> Result<SavedProfile> {
         const ACTION: &str = "profile.create";
         let subject = Subject::Profile(profile.id);
         self.allow(principal, Right::WriteProfile, ACTION, subject)
             .await?;
-        self.check_profile(ACTION, profile)?;
+        let findings = self.check_profile(ACTION, profile, None).await?;
         if self.environment.store.profile(profile.id).await?.is_some() {
             return Err(EngineError::new(
                 ErrorKind::AlreadyExists,
@@ -101,37 +115,82 @@ impl Admin {
         }
         self.environment.store.save_profile(profile).await?;
         self.audit(principal, ACTION, subject, "created").await?;
-        Ok(profile.clone())
+        Ok(SavedProfile {
+            profile: profile.clone(),
+            findings,
+        })
     }
 
-    /// Changes a profile.
+    /// Changes a profile. Its kind stays what it is; a password that is not used any more is forgotten.
     ///
     /// # Errors
-    /// `InvalidInput` naming the fields; `NotFound`; `AlreadyExists` where the name is taken.
+    /// `InvalidInput` naming the fields, or the rules where the support policy is strict; `NotFound`;
+    /// `AlreadyExists` where the name is taken.
     pub async fn update_profile(
         &self,
         principal: &Principal,
         profile: &ServerProfile,
-    ) -> Result<ServerProfile> {
+    ) -> Result<SavedProfile> {
         const ACTION: &str = "profile.update";
         let subject = Subject::Profile(profile.id);
         self.allow(principal, Right::WriteProfile, ACTION, subject)
             .await?;
-        self.check_profile(ACTION, profile)?;
-        self.known_profile(ACTION, profile.id).await?;
+        let before = self.known_profile(ACTION, profile.id).await?;
+        let findings = self.check_profile(ACTION, profile, Some(&before)).await?;
         self.environment.store.save_profile(profile).await?;
+        for (was, is, owner) in [
+            (
+                before.incoming.credentials,
+                profile.incoming.credentials,
+                SecretOwner::ProfileIncoming(profile.id),
+            ),
+            (
+                before.outgoing.credentials,
+                profile.outgoing.credentials,
+                SecretOwner::ProfileOutgoing(profile.id),
+            ),
+        ] {
+            if was == CredentialSource::Profile && is != CredentialSource::Profile {
+                self.environment.store.delete_secret(owner).await?;
+            }
+        }
         self.audit(principal, ACTION, subject, "changed").await?;
         self.environment.breakers.forget(profile.id);
         self.environment.outages.forget(profile.id);
         self.environment.wake.notify_one();
-        Ok(profile.clone())
+        Ok(SavedProfile {
+            profile: profile.clone(),
+            findings,
+        })
     }
 
-    /// Sets user name and password of a profile.
+    /// Makes a profile the one that new mailboxes get, and that applying the defaults sets.
     ///
     /// # Errors
-    /// `NotFound`; `PermissionDenied` where they came over a channel that is not secure and the
-    /// deployment does not allow that; `Key` where there is no key to seal them with.
+    /// `NotFound`; `Conflict` where the profile is not active.
+    pub async fn set_default_profile(&self, principal: &Principal, id: ProfileId) -> Result<()> {
+        const ACTION: &str = "profile.set_default";
+        let subject = Subject::Profile(id);
+        self.allow(principal, Right::WriteOrganization, ACTION, subject)
+            .await?;
+        if !self.known_profile(ACTION, id).await?.active {
+            return Err(conflict(ACTION, "the profile is not active"));
+        }
+        self.store_settings(principal, ACTION, |organization| {
+            organization.settings.mailbox_defaults.profile = Some(id);
+            Ok(())
+        })
+        .await?;
+        self.audit(principal, ACTION, subject, "the default from now on")
+            .await
+    }
+
+    /// Sets user name and password of a profile, which came in over that channel.
+    ///
+    /// # Errors
+    /// `NotFound`; `InvalidInput` where the profile does not use credentials of its own;
+    /// `PermissionDenied` where the channel is not secure and the deployment does not allow that;
+    /// `Key` where there is no key to seal them with.
     pub async fn set_profile_credentials(
         &self,
         principal: &Principal,
@@ -139,13 +198,14 @@ impl Admin {
         direction: ProfileDirection,
         user_name: &str,
         password: &Secret,
-        entry: CredentialEntry,
+        channel: Channel,
     ) -> Result<ServerProfile> {
         const ACTION: &str = "profile.set_credentials";
         let subject = Subject::Profile(id);
         self.allow(principal, Right::WriteProfile, ACTION, subject)
             .await?;
-        self.check_entry(principal, ACTION, subject, entry).await?;
+        self.check_channel(principal, ACTION, subject, channel)
+            .await?;
         if user_name.trim().is_empty() || user_name.chars().count() > 250 {
             return Err(EngineError::invalid(
                 ACTION,
@@ -154,10 +214,26 @@ impl Admin {
             ));
         }
         let mut profile = self.known_profile(ACTION, id).await?;
+        if direction == ProfileDirection::Outgoing && profile.same_settings_for_outgoing {
+            return Err(EngineError::invalid(
+                ACTION,
+                "same_settings_for_outgoing",
+                "is on: outgoing connections use the credentials of incoming ones",
+            ));
+        }
         let (endpoint, owner) = match direction {
             ProfileDirection::Incoming => (&mut profile.incoming, SecretOwner::ProfileIncoming(id)),
             ProfileDirection::Outgoing => (&mut profile.outgoing, SecretOwner::ProfileOutgoing(id)),
         };
+        if endpoint.credentials != CredentialSource::Profile
+            && !matches!(profile.kind, ProfileKind::Custom(_))
+        {
+            return Err(EngineError::invalid(
+                ACTION,
+                "credentials",
+                "are not the profile's: set them to profile first",
+            ));
+        }
         endpoint.user_name = Some(user_name.trim().to_owned());
         self.environment.store.put_secret(owner, password).await?;
         self.environment.store.save_profile(&profile).await?;
@@ -215,13 +291,33 @@ impl Admin {
     /// Removes a profile and its passwords.
     ///
     /// # Errors
-    /// `Conflict` where a mailbox uses it; `NotFound`.
+    /// `Conflict` where mailboxes use it, naming some of them; `NotFound`. Where it was the default,
+    /// there is none afterwards.
     pub async fn delete_profile(&self, principal: &Principal, id: ProfileId) -> Result<()> {
         const ACTION: &str = "profile.delete";
         let subject = Subject::Profile(id);
         self.allow(principal, Right::WriteProfile, ACTION, subject)
             .await?;
-        self.environment.store.delete_profile(id).await?;
+        let store = &self.environment.store;
+        let defaults = store.organization().await?.settings.mailbox_defaults;
+        if let Err(error) = store.delete_profile(id).await {
+            let error = EngineError::from(error);
+            if error.kind() != ErrorKind::Conflict {
+                return Err(error);
+            }
+            let mut filter = MailboxFilter::default();
+            filter.profile = Some(id);
+            let users = store.mailboxes(&filter, Page::first(USERS_NAMED)).await?;
+            let names: Vec<_> = users.iter().map(|mailbox| mailbox.name.as_str()).collect();
+            return Err(error.with("used_by", names.join(", ")));
+        }
+        if defaults.profile == Some(id) {
+            self.store_settings(principal, ACTION, |organization| {
+                organization.settings.mailbox_defaults.profile = None;
+                Ok(())
+            })
+            .await?;
+        }
         self.audit(principal, ACTION, subject, "deleted").await
     }
 
@@ -237,31 +333,75 @@ impl Admin {
             .ok_or_else(|| EngineError::not_found(action, "profile"))
     }
 
-    fn check_profile(&self, action: &'static str, profile: &ServerProfile) -> Result<()> {
-        profile
-            .validate()
-            .map_err(|fields| EngineError::fields(action, &fields))?;
+    /// Whether a profile can be stored: its fields, what changed, and the support policy.
+    async fn check_profile(
+        &self,
+        action: &'static str,
+        profile: &ServerProfile,
+        before: Option<&ServerProfile>,
+    ) -> Result<Vec<Finding>> {
+        let organization = self.environment.store.organization().await?;
+        let mut errors = profile.validate().err().unwrap_or_default();
+        if before.is_some_and(|before| before.kind != profile.kind) {
+            errors.push(FieldError::new(
+                "kind",
+                "cannot be changed; make a new profile and give it to the mailboxes",
+            ));
+        }
+        if before.is_none_or(|before| before.process_email_from != profile.process_email_from) {
+            let now = self.environment.now();
+            errors.extend(too_early(&organization, profile.process_email_from, now));
+        }
+        if !errors.is_empty() {
+            return Err(EngineError::fields(action, &errors));
+        }
         self.environment
             .registry
             .find(profile.kind.provider_name())?;
-        Ok(())
+        let policy = organization.settings.support_policy;
+        let findings = check(&organization, profile, None, policy);
+        refuse_unsupported(action, &findings)?;
+        Ok(findings)
     }
 
-    pub(super) async fn check_entry(
+    /// Refused and audited where credentials may not come in over that channel.
+    pub(super) async fn check_channel(
         &self,
         principal: &Principal,
         action: &'static str,
         subject: Subject,
-        entry: CredentialEntry,
+        channel: Channel,
     ) -> Result<()> {
         let Organization { deployment, .. } = self.environment.store.organization().await?;
-        if entry == CredentialEntry::NonSecureChannel
-            && !deployment.allow_credentials_entry_via_non_secure_channels
-        {
-            let needed = "an encrypted connection, or a deployment that allows credentials entry \
-                          via non-secure channels";
-            return self.refuse(principal, action, subject, needed).await;
+        match may_enter_credentials(&deployment, channel) {
+            Ok(()) => Ok(()),
+            Err(refusal) => {
+                self.refuse(principal, action, subject, &refusal.needed)
+                    .await
+            }
         }
-        Ok(())
     }
+}
+
+/// So many of the mailboxes that use a profile are named.
+const USERS_NAMED: u32 = 5;
+
+fn conflict(action: &'static str, what: &str) -> EngineError {
+    EngineError::new(ErrorKind::Conflict, Code::InvalidInput, action).with("what", what)
+}
+
+/// A date from which email is processed that lies further back than the organization allows.
+pub(super) fn too_early(
+    organization: &Organization,
+    from: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<FieldError> {
+    let days = organization.settings.process_email_from_days_max;
+    let earliest = now.minus(Duration::from_secs(u64::from(days) * 24 * 3600));
+    (days > 0 && from.is_some_and(|from| from < earliest)).then(|| {
+        FieldError::new(
+            "process_email_from",
+            format!("must be at most {days} days back"),
+        )
+    })
 }

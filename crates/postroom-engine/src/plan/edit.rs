@@ -145,12 +145,15 @@ pub(crate) fn edited(mailbox: &Mailbox, edit: &MailboxEdit) -> Result<Mailbox, V
             .after_edit(mailbox.address.as_ref(), address.as_ref());
         if *address != mailbox.address {
             untested = [true; 3];
+            next.approved_by = None;
+            next.approved_at = None;
         }
         next.address.clone_from(address);
     }
     if let Some(profile) = edit.profile {
         if profile != mailbox.profile {
             untested = [true; 3];
+            next.associated = None;
         }
         next.profile = profile;
     }
@@ -222,6 +225,53 @@ fn method_error(
         }
         _ => None,
     }
+}
+
+/// What an edit has changed, for the audit trail: from what to what, addresses left out.
+pub(crate) fn told(before: &Mailbox, after: &Mailbox) -> String {
+    let mut told = Vec::new();
+    let mut tell = |name: &str, from: String, to: String| {
+        if from != to {
+            told.push(format!("{name}: {from} became {to}"));
+        }
+    };
+    tell("name", before.name.clone(), after.name.clone());
+    let profile = |id: Option<ProfileId>| id.map_or_else(|| "none".to_owned(), |id| id.to_string());
+    tell("profile", profile(before.profile), profile(after.profile));
+    for workload in Workload::ALL {
+        let method = |mailbox: &Mailbox| format!("{:?}", mailbox.workload(workload).method);
+        tell(workload.as_str(), method(before), method(after));
+    }
+    let filter = |mailbox: &Mailbox| format!("{:?}", mailbox.filter);
+    tell("filter", filter(before), filter(after));
+    let from = |time: Option<Timestamp>| time.map_or_else(|| "none".to_owned(), |t| t.to_string());
+    tell(
+        "process_email_from",
+        from(before.process_email_from),
+        from(after.process_email_from),
+    );
+    let approval = |mailbox: &Mailbox| approval_name(mailbox.approval).to_owned();
+    tell("approval", approval(before), approval(after));
+    tell(
+        "allow_credentials",
+        before.allow_credentials.to_string(),
+        after.allow_credentials.to_string(),
+    );
+    tell(
+        "delete_after_processing",
+        before.delete_after_processing.to_string(),
+        after.delete_after_processing.to_string(),
+    );
+    if before.address != after.address {
+        told.push("another address".to_owned());
+    }
+    if before.user_name != after.user_name {
+        told.push("another user name".to_owned());
+    }
+    if told.is_empty() {
+        told.push("nothing changed".to_owned());
+    }
+    told.join(", ")
 }
 
 /// The state of an address as it is shown.

@@ -22,11 +22,11 @@ pub(crate) fn permit_key(
     mailbox: MailboxId,
     workload: Workload,
 ) -> PermitKey {
-    let endpoint = match workload {
-        Workload::Outgoing => profile.effective_outgoing(),
-        Workload::Incoming | Workload::Items => &profile.incoming,
+    let credentials = match workload {
+        Workload::Outgoing => profile.outgoing_credentials(),
+        Workload::Incoming | Workload::Items => profile.incoming.credentials,
     };
-    match endpoint.credentials {
+    match credentials {
         CredentialSource::Mailbox => PermitKey::Mailbox(mailbox),
         _ if planted!(ConnectionLimitPerMailbox) => PermitKey::Mailbox(mailbox),
         _ => PermitKey::Profile(profile.id),

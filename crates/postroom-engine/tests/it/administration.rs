@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use postroom_core::approval::ApprovalState;
+use postroom_core::channel::Channel;
 use postroom_core::job::{JobKind, JobState};
 use postroom_core::mailbox::{DeliveryMethod, TestStatus};
 use postroom_core::principal::{Principal, Privilege};
 use postroom_core::profile::ProfileKind;
 use postroom_core::{Code, Secret};
-use postroom_engine::{AfterDefaults, CredentialEntry, ErrorKind, MailboxEdit, ProfileDirection};
+use postroom_engine::{AfterDefaults, ErrorKind, MailboxEdit, ProfileDirection};
 use postroom_simulator::memory::{FaultEffect, MemoryFault};
 use postroom_simulator::model::WellKnown;
 use postroom_store::{MailboxFilter, Page};
@@ -178,7 +179,7 @@ async fn credentials_need_a_secure_channel_unless_the_deployment_says_otherwise(
             .await
             .map_err(|error| error.kind())
     };
-    let refused = set(CredentialEntry::NonSecureChannel).await;
+    let refused = set(Channel::Insecure).await;
     assert_eq!(refused.unwrap_err(), ErrorKind::PermissionDenied);
     let mut organization = admin.organization(operator).await.unwrap();
     organization
@@ -189,10 +190,7 @@ async fn credentials_need_a_secure_channel_unless_the_deployment_says_otherwise(
         .await
         .unwrap();
     // Allowed now; this store has no key to seal it with, which is another matter.
-    assert_eq!(
-        set(CredentialEntry::NonSecureChannel).await.unwrap_err(),
-        ErrorKind::Key
-    );
+    assert_eq!(set(Channel::Insecure).await.unwrap_err(), ErrorKind::Key);
 }
 
 #[tokio::test]

@@ -11,10 +11,11 @@ use postroom_core::audit::AuditEntry;
 use postroom_core::connection::ConnectionTest;
 use postroom_core::email::{ContentKey, KnownEmail, MessageId};
 use postroom_core::job::{Job, JobState};
-use postroom_core::ledger::LedgerEntry;
+use postroom_core::ledger::{FilterReason, LedgerEntry};
 use postroom_core::outbox::{OutboxEntry, OutboxState, StagedSubmission};
 use postroom_core::party::Party;
 use postroom_core::schedule::LatestTimes;
+use postroom_core::settings::SettingChange;
 use postroom_core::tracking::{Candidates, CorrelationQuery, IndexedEmail, TrackingToken};
 use postroom_core::{
     AlertId, Code, EmailAddress, HolderId, JobId, LedgerId, Mailbox, MailboxId, Organization,
@@ -29,9 +30,9 @@ use postroom_provider::{
 use postroom_store::{
     AlertFilter, Crm, CrmCursor, CycleRecord, CycleStart, Due, EmailWrite, EngineClaim, ErrorKind,
     FolderState, IncidentPattern, JobCounts, JobFilter, KnownQuery, Lease, LedgerCounts,
-    LedgerFilter, MailboxFilter, MailboxOfParty, NewOutgoing, OutboxFilter, OutgoingPage,
-    OutgoingReport, Page, PageOutcome, PageRecord, RecordedEmail, Result, SecretOwner, Settlement,
-    Store, StoreError, TokenNumbers,
+    LedgerFilter, MailboxChange, MailboxFilter, MailboxOfParty, NewOutgoing, OutboxFilter,
+    OutgoingPage, OutgoingReport, Page, PageOutcome, PageRecord, RecordedEmail, Result,
+    SecretOwner, Settlement, Store, StoreError, TokenNumbers,
 };
 
 /// When the process dies.
@@ -139,12 +140,15 @@ store! {
     claim_engine() -> Box<dyn EngineClaim>;
     organization() -> Organization;
     save_organization(organization: &Organization) -> ();
+    change_organization(expected: &Organization, next: &Organization, changes: &[SettingChange]) -> ();
+    setting_changes(name: Option<&str>, page: Page) -> Vec<SettingChange>;
     profiles() -> Vec<ServerProfile>;
     profile(id: ProfileId) -> Option<ServerProfile>;
     save_profile(profile: &ServerProfile) -> ();
     delete_profile(id: ProfileId) -> ();
     put_secret(owner: SecretOwner, secret: &Secret) -> ();
     secret(owner: SecretOwner) -> Option<Secret>;
+    rotate_key(key: &Secret) -> u64;
     delete_secret(owner: SecretOwner) -> ();
     create_mailbox(mailbox: &Mailbox) -> ();
     update_mailbox(mailbox: &Mailbox) -> Mailbox;
@@ -152,6 +156,9 @@ store! {
     mailbox_by_address(address: &EmailAddress) -> Option<Mailbox>;
     mailboxes_of(parties: &[PartyId]) -> Vec<MailboxOfParty>;
     mailboxes(filter: &MailboxFilter, page: Page) -> Vec<Mailbox>;
+    mailbox_ids(filter: &MailboxFilter, page: Page) -> Vec<MailboxId>;
+    mailboxes_by_id(ids: &[MailboxId]) -> Vec<Mailbox>;
+    update_mailboxes(changes: &[MailboxChange]) -> Vec<Result<Mailbox>>;
     audit(entry: &AuditEntry) -> ();
     audit_trail(page: Page) -> Vec<AuditEntry>;
     due(now: Timestamp, limit: u32) -> Vec<Due>;
@@ -173,6 +180,7 @@ store! {
     settle(lease: &Lease, settlements: &[Settlement]) -> ();
     note_moved(lease: &Lease, id: LedgerId, folder: &FolderId, remote_id: &RemoteId) -> ();
     replay(id: LedgerId, now: Timestamp) -> ();
+    replay_filtered(mailbox: MailboxId, reason: FilterReason, since: Timestamp, now: Timestamp) -> u64;
     ledger_entry(id: LedgerId) -> Option<LedgerEntry>;
     ledger(filter: &LedgerFilter, page: Page) -> Vec<LedgerEntry>;
     ledger_counts(mailbox: Option<MailboxId>) -> LedgerCounts;

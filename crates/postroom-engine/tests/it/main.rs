@@ -7,6 +7,7 @@
 )]
 
 mod administration;
+mod configuration;
 mod connections;
 mod crash;
 mod crashes;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use postroom_core::audit::AuditEntry;
 use postroom_core::connection::ConnectionTest;
+use postroom_core::settings::SettingChange;
 use postroom_core::{Organization, ProfileId, ServerProfile};
 use postroom_store::{Page, SecretOwner};
 use rusqlite::{Connection, params};
@@ -54,6 +55,44 @@ pub(super) fn save_organization(write: &Write<'_>, organization: &Organization) 
         params![json(organization)?],
     )?;
     Ok(())
+}
+
+pub(super) fn change_organization(
+    write: &Write<'_>,
+    expected: &Organization,
+    next: &Organization,
+    changes: &[SettingChange],
+) -> Outcome<()> {
+    let (stored, _) = organization_kept(write, write.database)?;
+    let mut stored = Arc::unwrap_or_clone(stored);
+    stored.id = expected.id;
+    if stored != *expected {
+        return Err(Failure::conflict("the settings were changed meanwhile"));
+    }
+    save_organization(write, next)?;
+    for entry in changes {
+        insert(
+            write,
+            "INSERT INTO setting_changes (name, entry) VALUES (?1, ?2)",
+            params![entry.name, json(entry)?],
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn setting_changes(
+    connection: &Connection,
+    name: Option<&str>,
+    page: Page,
+) -> Outcome<Vec<SettingChange>> {
+    all(
+        connection,
+        "setting_changes",
+        "SELECT entry FROM setting_changes WHERE (?1 IS NULL OR name = ?1)
+         ORDER BY no DESC LIMIT ?2 OFFSET ?3",
+        params![name, page.limit, int(page.offset)],
+        |row| row.json(0),
+    )
 }
 
 pub(super) fn profiles(read: &Read<'_>) -> Outcome<Vec<ServerProfile>> {

@@ -3,7 +3,8 @@
 use postroom_core::catalogue::Code;
 use postroom_core::email::ContentIdentity;
 use postroom_core::ledger::{
-    FolderId, GoneEvidence, LedgerEntry, LedgerEvent, LedgerState, RemoteId, SyncCursor,
+    FilterReason, FolderId, GoneEvidence, LedgerEntry, LedgerEvent, LedgerState, RemoteId,
+    SyncCursor,
 };
 use postroom_core::tracking::Decision;
 use postroom_core::{LedgerId, MailboxId, Timestamp, planted};
@@ -421,6 +422,25 @@ fn step(state: &LedgerState, event: &LedgerEvent) -> Outcome<LedgerState> {
     state.next(event).map_err(|illegal| {
         Failure::refused(ErrorKind::Conflict, Code::InvalidInput).with("what", illegal.to_string())
     })
+}
+
+pub(super) fn replay_filtered(
+    write: &Write<'_>,
+    mailbox: MailboxId,
+    reason: FilterReason,
+    since: Timestamp,
+    now: Timestamp,
+) -> Outcome<u64> {
+    let no = mailboxes::number(write, mailbox)?;
+    let filtered = json(&LedgerState::Filtered { reason })?;
+    let changed = change(
+        write,
+        "UPDATE ledger SET state_no = 0, tried = 0, not_before_ms = ?1, record = NULL, state = NULL
+         WHERE mailbox_no = ?2 AND state_no = 2 AND tried = 0 AND state = ?3
+           AND (received_at_ms IS NULL OR received_at_ms >= ?4)",
+        params![now.as_millis(), no, filtered, since.as_millis()],
+    )?;
+    Ok(u64::try_from(changed).unwrap_or(u64::MAX))
 }
 
 pub(super) fn replay(write: &Write<'_>, id: LedgerId, now: Timestamp) -> Outcome<()> {

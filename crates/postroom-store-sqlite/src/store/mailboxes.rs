@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 
+use postroom_core::approval::ApprovalState;
 use postroom_core::health::Health;
-use postroom_core::mailbox::{MailboxOwner, WorkloadState};
+use postroom_core::mailbox::{MailboxOwner, MailboxStatus, OwnerKind, WorkloadState};
 use postroom_core::tracking::TrackingFilter;
 use postroom_core::{EmailAddress, Mailbox, MailboxId, PartyId, Timestamp, Workload};
-use postroom_store::{MailboxFilter, MailboxOfParty, Page};
+use postroom_store::{MailboxChange, MailboxFilter, MailboxOfParty, Page};
 use rusqlite::{Connection, params};
 
+use super::config;
 use crate::database::{Read, Write};
 use crate::failure::{Failure, Outcome};
 use crate::sql::{Id, Prepared, Row, all, change, insert, int, json, one};
@@ -50,8 +52,9 @@ pub(super) fn create(write: &Write<'_>, mailbox: &Mailbox) -> Outcome<()> {
     check_free(write, mailbox)?;
     let no = insert(
         write,
-        "INSERT INTO mailboxes (id, name_key, address, party, profile, active, revision, definition)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO mailboxes (id, name_key, address, party, profile, active, revision, definition,
+             approval, kind)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
             mailbox.id.bytes(),
             name_key(mailbox),
@@ -61,6 +64,8 @@ pub(super) fn create(write: &Write<'_>, mailbox: &Mailbox) -> Outcome<()> {
             mailbox.active,
             int(mailbox.revision),
             json(mailbox)?,
+            mailbox.approval.as_str(),
+            mailbox.owner.kind().as_str(),
         ],
     )
     .map_err(|failure| {
@@ -122,15 +127,30 @@ fn check_free(connection: &Connection, mailbox: &Mailbox) -> Outcome<()> {
 }
 
 pub(super) fn update(write: &Write<'_>, mailbox: &Mailbox) -> Outcome<Mailbox> {
-    let stored = get(write, mailbox.id)?.ok_or_else(|| Failure::not_found("mailbox"))?;
-    if stored.revision != mailbox.revision {
+    let (no, revision, unchanged) = one(
+        write,
+        "mailboxes",
+        "SELECT no, revision, address, party FROM mailboxes WHERE id = ?1",
+        params![mailbox.id.bytes()],
+        |row| {
+            let address = mailbox.address.as_ref().map(EmailAddress::normalized);
+            let party = mailbox.owner.party();
+            let unchanged = row.get::<Option<String>>(2)?.as_deref() == address.as_deref()
+                && row.maybe_id(3)? == party;
+            Ok((row.get::<i64>(0)?, row.unsigned(1)?, unchanged))
+        },
+    )?
+    .ok_or_else(|| Failure::not_found("mailbox"))?;
+    if revision != mailbox.revision {
         return Err(Failure::conflict("the mailbox was changed meanwhile")
-            .with("revision", stored.revision.to_string()));
+            .with("revision", revision.to_string()));
     }
-    check_free(write, mailbox)?;
+    if !unchanged {
+        check_free(write, mailbox)?;
+    }
     let mut changed = mailbox.clone();
-    changed.revision = stored.revision.saturating_add(1);
-    let no = number(write, mailbox.id)?;
+    changed.revision = revision.saturating_add(1);
+    let stored = complete(write, (no, mailbox.clone()))?;
     for workload in Workload::ALL {
         let before = stored.workload(workload);
         let after = changed.workload_mut(workload);
@@ -145,6 +165,10 @@ pub(super) fn update(write: &Write<'_>, mailbox: &Mailbox) -> Outcome<Mailbox> {
         } else {
             after.health = before.health.clone();
             after.idle_cycles = before.idle_cycles;
+        }
+        if enabled == before.enabled {
+            // Nothing in this row is an administrator's but that.
+            continue;
         }
         change(
             write,
@@ -162,7 +186,7 @@ pub(super) fn update(write: &Write<'_>, mailbox: &Mailbox) -> Outcome<Mailbox> {
     change(
         write,
         "UPDATE mailboxes SET name_key = ?2, address = ?3, party = ?4, profile = ?5, active = ?6,
-             revision = ?7, definition = ?8 WHERE no = ?1",
+             revision = ?7, definition = ?8, approval = ?9, kind = ?10 WHERE no = ?1",
         params![
             no,
             name_key(&changed),
@@ -172,9 +196,32 @@ pub(super) fn update(write: &Write<'_>, mailbox: &Mailbox) -> Outcome<Mailbox> {
             changed.active,
             int(changed.revision),
             json(&changed)?,
+            changed.approval.as_str(),
+            changed.owner.kind().as_str(),
         ],
     )?;
     Ok(changed)
+}
+
+/// One after the other in one transaction: a refusal comes before anything of its row is written.
+pub(super) fn update_all(
+    write: &Write<'_>,
+    changes: &[MailboxChange],
+) -> Outcome<Vec<Outcome<Mailbox>>> {
+    let mut outcomes = Vec::with_capacity(changes.len());
+    for one in changes {
+        match update(write, &one.mailbox) {
+            Ok(mailbox) => {
+                if let Some(entry) = &one.audit {
+                    config::audit(write, entry)?;
+                }
+                outcomes.push(Ok(mailbox));
+            }
+            Err(refused @ Failure::Refused { .. }) => outcomes.push(Err(refused)),
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(outcomes)
 }
 
 /// A mailbox as its row has it, without what cycles leave.
@@ -368,28 +415,96 @@ pub(super) fn of_parties(
     Ok(found)
 }
 
+/// The listing's statement: which columns, of which mailboxes, in which order. The health of a
+/// workload begins with its name.
+macro_rules! listing {
+    ($columns:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            " FROM mailboxes
+             WHERE (?1 IS NULL OR profile = ?1) AND (?2 IS NULL OR active = ?2)
+               AND (?3 IS NULL OR instr(name_key, ?3) > 0)
+               AND (?4 IS NULL OR approval = ?4) AND (?5 IS NULL OR kind = ?5)
+               AND CASE ?6
+                   WHEN 'enabled' THEN EXISTS (SELECT 1 FROM workloads
+                       WHERE mailbox_no = mailboxes.no AND enabled = 1)
+                   WHEN 'not_enabled' THEN NOT EXISTS (SELECT 1 FROM workloads
+                       WHERE mailbox_no = mailboxes.no AND enabled = 1)
+                   WHEN 'failing' THEN EXISTS (SELECT 1 FROM workloads
+                       WHERE mailbox_no = mailboxes.no
+                         AND json_extract(health, '$.health') IN ('retrying', 'failing'))
+                   WHEN 'disabled' THEN EXISTS (SELECT 1 FROM workloads
+                       WHERE mailbox_no = mailboxes.no
+                         AND json_extract(health, '$.health') = 'disabled')
+                   ELSE 1 END
+             ORDER BY name_key, no LIMIT ?7 OFFSET ?8"
+        )
+    };
+}
+
+fn select<T>(
+    connection: &Connection,
+    sql: &'static str,
+    filter: &MailboxFilter,
+    page: Page,
+    read: impl FnMut(&Row<'_>) -> Outcome<T>,
+) -> Outcome<Vec<T>> {
+    let status = match filter.status {
+        None => None,
+        Some(MailboxStatus::Enabled) => Some("enabled"),
+        Some(MailboxStatus::NotEnabled) => Some("not_enabled"),
+        Some(MailboxStatus::Failing) => Some("failing"),
+        Some(MailboxStatus::Disabled) => Some("disabled"),
+        Some(_) => return Err(Failure::invalid("this status is not kept here")),
+    };
+    all(
+        connection,
+        "mailboxes",
+        sql,
+        params![
+            filter.profile.as_ref().map(Id::bytes),
+            filter.active,
+            filter.text.as_ref().map(|text| text.to_lowercase()),
+            filter.approval.map(ApprovalState::as_str),
+            filter.kind.map(OwnerKind::as_str),
+            status,
+            page.limit,
+            int(page.offset),
+        ],
+        read,
+    )
+}
+
 pub(super) fn list(
     connection: &Connection,
     filter: &MailboxFilter,
     page: Page,
 ) -> Outcome<Vec<Mailbox>> {
-    let rows = all(
+    let rows = select(
         connection,
-        "mailboxes",
-        "SELECT no, revision, definition FROM mailboxes
-         WHERE (?1 IS NULL OR profile = ?1) AND (?2 IS NULL OR active = ?2)
-           AND (?3 IS NULL OR instr(name_key, ?3) > 0)
-         ORDER BY name_key, no LIMIT ?4 OFFSET ?5",
-        params![
-            filter.profile.as_ref().map(Id::bytes),
-            filter.active,
-            filter.text.as_ref().map(|text| text.to_lowercase()),
-            page.limit,
-            int(page.offset),
-        ],
+        listing!("no, revision, definition"),
+        filter,
+        page,
         read,
     )?;
     complete_all(connection, rows)
+}
+
+pub(super) fn list_ids(
+    connection: &Connection,
+    filter: &MailboxFilter,
+    page: Page,
+) -> Outcome<Vec<MailboxId>> {
+    select(connection, listing!("id"), filter, page, |row| row.id(0))
+}
+
+pub(super) fn get_all(connection: &Connection, ids: &[MailboxId]) -> Outcome<Vec<Mailbox>> {
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        found.extend(get(connection, *id)?);
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod schedule;
 pub(crate) mod secrets;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,9 +22,10 @@ use postroom_core::audit::AuditEntry;
 use postroom_core::connection::ConnectionTest;
 use postroom_core::email::{ContentKey, MessageId};
 use postroom_core::job::{Job, JobState};
-use postroom_core::ledger::{FolderId, LedgerEntry, RemoteId};
+use postroom_core::ledger::{FilterReason, FolderId, LedgerEntry, RemoteId};
 use postroom_core::outbox::{OutboxEntry, OutboxState};
 use postroom_core::schedule::LatestTimes;
+use postroom_core::settings::SettingChange;
 use postroom_core::tracking::{Candidates, CorrelationQuery, IndexedEmail, TrackingToken};
 use postroom_core::{
     AlertId, EmailAddress, HolderId, JobId, LedgerId, Mailbox, MailboxId, Organization, OutboxId,
@@ -32,12 +34,13 @@ use postroom_core::{
 use postroom_store::{
     AlertFilter, CrmCursor, CycleRecord, CycleStart, Due, EngineClaim, FolderState,
     IncidentPattern, JobCounts, JobFilter, KnownQuery, Lease, LedgerCounts, LedgerFilter,
-    MailboxFilter, MailboxOfParty, NewOutgoing, OutboxFilter, Page, PageOutcome, PageRecord,
-    Result, SecretOwner, Settlement, Store, TokenNumbers,
+    MailboxChange, MailboxFilter, MailboxOfParty, NewOutgoing, OutboxFilter, Page, PageOutcome,
+    PageRecord, Result, SecretOwner, Settlement, Store, TokenNumbers,
 };
 
 use crate::database::Handle;
 use crate::index::{self, KnownEmail};
+use crate::seal::{KeySource, Seal};
 
 /// The engine's truth in a SQLite file. Made by [`SqliteStorage`](crate::SqliteStorage).
 #[derive(Clone, Debug)]
@@ -88,6 +91,30 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn change_organization(
+        &self,
+        expected: &Organization,
+        next: &Organization,
+        changes: &[SettingChange],
+    ) -> Result<()> {
+        let (expected, next) = (expected.clone(), next.clone());
+        let changes = changes.to_vec();
+        self.handle
+            .write("organization.change", move |db| {
+                config::change_organization(db, &expected, &next, &changes)
+            })
+            .await
+    }
+
+    async fn setting_changes(&self, name: Option<&str>, page: Page) -> Result<Vec<SettingChange>> {
+        let name = name.map(str::to_owned);
+        self.handle
+            .read("setting.history", move |db| {
+                config::setting_changes(db, name.as_deref(), page)
+            })
+            .await
+    }
+
     async fn profiles(&self) -> Result<Vec<ServerProfile>> {
         self.handle.read("profile.list", config::profiles).await
     }
@@ -121,6 +148,25 @@ impl Store for SqliteStore {
     async fn secret(&self, owner: SecretOwner) -> Result<Option<Secret>> {
         self.handle
             .read("secret.read", move |db| secrets::get(db, owner))
+            .await
+    }
+
+    async fn rotate_key(&self, key: &Secret) -> Result<u64> {
+        const OPERATION: &str = "key.rotate";
+        let seal = Seal::load(&KeySource::Text(key.clone()))
+            .map(Arc::new)
+            .map_err(|failure| failure.told(OPERATION))?;
+        self.handle
+            .with_database(OPERATION, move |database| {
+                // Known before it is in use: nobody finds a secret that no known key opens.
+                database.keys.add(Arc::clone(&seal));
+                let done = database.write(|write| secrets::rotate(write, &seal));
+                match &done {
+                    Ok(_) => database.keys.replace(seal),
+                    Err(_) => database.keys.remove(&seal),
+                }
+                done
+            })
             .await
     }
 
@@ -173,6 +219,37 @@ impl Store for SqliteStore {
         self.handle
             .read("mailbox.list", move |db| mailboxes::list(db, &filter, page))
             .await
+    }
+
+    async fn mailbox_ids(&self, filter: &MailboxFilter, page: Page) -> Result<Vec<MailboxId>> {
+        let filter = filter.clone();
+        self.handle
+            .read("mailbox.ids", move |db| {
+                mailboxes::list_ids(db, &filter, page)
+            })
+            .await
+    }
+
+    async fn mailboxes_by_id(&self, ids: &[MailboxId]) -> Result<Vec<Mailbox>> {
+        let ids = ids.to_vec();
+        self.handle
+            .read("mailbox.read_several", move |db| {
+                mailboxes::get_all(db, &ids)
+            })
+            .await
+    }
+
+    async fn update_mailboxes(&self, changes: &[MailboxChange]) -> Result<Vec<Result<Mailbox>>> {
+        const OPERATION: &str = "mailbox.update_several";
+        let changes = changes.to_vec();
+        let outcomes = self
+            .handle
+            .write(OPERATION, move |db| mailboxes::update_all(db, &changes))
+            .await?;
+        Ok(outcomes
+            .into_iter()
+            .map(|outcome| outcome.map_err(|failure| failure.told(OPERATION)))
+            .collect())
     }
 
     async fn audit(&self, entry: &AuditEntry) -> Result<()> {
@@ -410,6 +487,20 @@ impl Store for SqliteStore {
     async fn replay(&self, id: LedgerId, now: Timestamp) -> Result<()> {
         self.handle
             .write("ledger.replay", move |db| incoming::replay(db, id, now))
+            .await
+    }
+
+    async fn replay_filtered(
+        &self,
+        mailbox: MailboxId,
+        reason: FilterReason,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<u64> {
+        self.handle
+            .write("ledger.replay_filtered", move |db| {
+                incoming::replay_filtered(db, mailbox, reason, since, now)
+            })
             .await
     }
 

@@ -1,13 +1,15 @@
 //! Sealed secrets.
 
+use std::sync::Arc;
+
 use postroom_core::{OrganizationId, Secret};
 use postroom_store::SecretOwner;
 use rusqlite::{Connection, params};
 
-use crate::database::{Read, Write};
+use crate::database::{Database, Read, Write};
 use crate::failure::{Failure, Outcome};
-use crate::seal::{NONCE_BYTES, Sealed, wrong};
-use crate::sql::{Id, Row, change, one};
+use crate::seal::{NONCE_BYTES, Seal, Sealed, wrong};
+use crate::sql::{Id, Row, all, change, one};
 
 /// What the key check seals.
 const CHECK: &[u8] = b"postroom key check 1";
@@ -72,10 +74,10 @@ pub(super) fn put(write: &Write<'_>, owner: SecretOwner, secret: &Secret) -> Out
     )?
     .ok_or_else(|| Failure::not_found("owner of the secret"))?;
     let organization = organization_id(write)?;
-    claim_key(write, &organization)?;
+    let seal = claim_key(write, &organization)?;
     let mut nonce = [0; NONCE_BYTES];
     write.database.fill(&mut nonce)?;
-    let sealed = write.database.seal.seal(
+    let sealed = seal.seal(
         nonce,
         secret.expose().as_bytes(),
         &bound_to(&organization, kind, &id),
@@ -112,10 +114,8 @@ pub(super) fn get(read: &Read<'_>, owner: SecretOwner) -> Outcome<Option<Secret>
         return Ok(None);
     };
     let organization = organization_id(read)?;
-    let value = read
-        .database
-        .seal
-        .open(&sealed, &bound_to(&organization, kind, &id))?;
+    let value =
+        current_seal(read, read.database)?.open(&sealed, &bound_to(&organization, kind, &id))?;
     std::str::from_utf8(&value)
         .map(|text| Some(Secret::new(text)))
         .map_err(|_not_text| Failure::Corrupt {
@@ -147,10 +147,64 @@ pub(crate) fn discard(write: &Write<'_>) -> Outcome<()> {
 
 /// Whether the key of this store opens its secrets; a store without secrets takes any key, or none.
 pub(crate) fn check_key(read: &Read<'_>) -> Outcome<()> {
-    if any_secrets(read)? && read.database.seal.key_id().is_some() {
-        open_check(read, &read.database.seal)?;
+    let seal = current_seal(read, read.database)?;
+    if any_secrets(read)? && seal.key_id().is_some() {
+        open_check(read, &seal)?;
     }
     Ok(())
+}
+
+/// The key that the stored secrets are sealed with, as far as it is known here.
+fn current_seal(connection: &Connection, database: &Database) -> Outcome<Arc<Seal>> {
+    let id = one(
+        connection,
+        "organization",
+        "SELECT key_id FROM organization WHERE only_row = 1",
+        [],
+        |row| row.get::<String>(0),
+    )?
+    .filter(|id| !id.is_empty());
+    Ok(database.keys.find(id.as_deref()))
+}
+
+/// Seals everything anew with another key.
+pub(super) fn rotate(write: &Write<'_>, new: &Seal) -> Outcome<u64> {
+    let organization = organization_id(write)?;
+    let old = current_seal(write, write.database)?;
+    let any = any_secrets(write)?;
+    if any {
+        open_check(write, &old)?;
+    }
+    let rows = all(
+        write,
+        "secrets",
+        "SELECT owner_kind, owner, nonce, sealed FROM secrets ORDER BY owner_kind, owner",
+        [],
+        |row| {
+            Ok((
+                row.get::<String>(0)?,
+                row.get::<[u8; 16]>(1)?,
+                sealed(row, 2)?,
+            ))
+        },
+    )?;
+    let mut count = 0;
+    for (kind, owner, before) in rows {
+        let aad = bound_to(&organization, &kind, &owner);
+        let value = old.open(&before, &aad)?;
+        let mut nonce = [0; NONCE_BYTES];
+        write.database.fill(&mut nonce)?;
+        let after = new.seal(nonce, &value, &aad)?;
+        change(
+            write,
+            "UPDATE secrets SET nonce = ?3, sealed = ?4 WHERE owner_kind = ?1 AND owner = ?2",
+            params![kind, owner, after.nonce, after.bytes],
+        )?;
+        count += 1;
+    }
+    store_check(write, new, &organization)?;
+    changed(write)?;
+    Ok(count)
 }
 
 fn any_secrets(connection: &Connection) -> Outcome<bool> {
@@ -168,7 +222,7 @@ fn check_bound_to(organization: &OrganizationId) -> Vec<u8> {
     bound_to(organization, "key_check", &[0; 16])
 }
 
-fn open_check(connection: &Connection, seal: &crate::seal::Seal) -> Outcome<()> {
+fn open_check(connection: &Connection, seal: &Seal) -> Outcome<()> {
     let organization = organization_id(connection)?;
     let (key_id, check) = one(
         connection,
@@ -188,11 +242,18 @@ fn open_check(connection: &Connection, seal: &crate::seal::Seal) -> Outcome<()> 
 }
 
 /// Makes sure that all secrets are sealed with one key: this store's, from its first secret on.
-fn claim_key(write: &Write<'_>, organization: &OrganizationId) -> Outcome<()> {
-    let seal = &write.database.seal;
+fn claim_key(write: &Write<'_>, organization: &OrganizationId) -> Outcome<Arc<Seal>> {
     if any_secrets(write)? {
-        return open_check(write, seal);
+        let seal = current_seal(write, write.database)?;
+        open_check(write, &seal)?;
+        return Ok(seal);
     }
+    let seal = write.database.keys.configured();
+    store_check(write, &seal, organization)?;
+    Ok(seal)
+}
+
+fn store_check(write: &Write<'_>, seal: &Seal, organization: &OrganizationId) -> Outcome<()> {
     let mut nonce = [0; NONCE_BYTES];
     write.database.fill(&mut nonce)?;
     let check = seal.seal(nonce, CHECK, &check_bound_to(organization))?;

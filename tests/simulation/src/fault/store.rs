@@ -9,9 +9,10 @@ use postroom_core::audit::AuditEntry;
 use postroom_core::connection::ConnectionTest;
 use postroom_core::email::{ContentKey, KnownEmail, MessageId};
 use postroom_core::job::{Job, JobState};
-use postroom_core::ledger::LedgerEntry;
+use postroom_core::ledger::{FilterReason, LedgerEntry};
 use postroom_core::outbox::{OutboxEntry, OutboxState};
 use postroom_core::schedule::LatestTimes;
+use postroom_core::settings::SettingChange;
 use postroom_core::tracking::{Candidates, CorrelationQuery, IndexedEmail, TrackingToken};
 use postroom_core::{
     AlertId, Code, EmailAddress, HolderId, JobId, LedgerId, Mailbox, MailboxId, Organization,
@@ -21,8 +22,8 @@ use postroom_provider::{FolderId, RemoteId};
 use postroom_store::{
     AlertFilter, CrmCursor, CycleRecord, CycleStart, Due, EngineClaim, ErrorKind, FolderState,
     IncidentPattern, JobCounts, JobFilter, KnownQuery, Lease, LedgerCounts, LedgerFilter,
-    MailboxFilter, MailboxOfParty, NewOutgoing, OutboxFilter, Page, PageOutcome, PageRecord,
-    Result, SecretOwner, Settlement, Store, StoreError, TokenNumbers,
+    MailboxChange, MailboxFilter, MailboxOfParty, NewOutgoing, OutboxFilter, Page, PageOutcome,
+    PageRecord, Result, SecretOwner, Settlement, Store, StoreError, TokenNumbers,
 };
 
 use super::plan::{FaultError, Seam};
@@ -86,6 +87,9 @@ fn writes(operation: &str) -> bool {
             | "mailbox_by_address"
             | "mailboxes_of"
             | "mailboxes"
+            | "mailbox_ids"
+            | "mailboxes_by_id"
+            | "setting_changes"
             | "audit_trail"
             | "due"
             | "next_due"
@@ -147,12 +151,15 @@ macro_rules! store {
 store! {
     organization() -> Organization;
     save_organization(organization: &Organization) -> ();
+    change_organization(expected: &Organization, next: &Organization, changes: &[SettingChange]) -> ();
+    setting_changes(name: Option<&str>, page: Page) -> Vec<SettingChange>;
     profiles() -> Vec<ServerProfile>;
     profile(id: ProfileId) -> Option<ServerProfile>;
     save_profile(profile: &ServerProfile) -> ();
     delete_profile(id: ProfileId) -> ();
     put_secret(owner: SecretOwner, secret: &Secret) -> ();
     secret(owner: SecretOwner) -> Option<Secret>;
+    rotate_key(key: &Secret) -> u64;
     delete_secret(owner: SecretOwner) -> ();
     create_mailbox(mailbox: &Mailbox) -> ();
     update_mailbox(mailbox: &Mailbox) -> Mailbox;
@@ -160,6 +167,9 @@ store! {
     mailbox_by_address(address: &EmailAddress) -> Option<Mailbox>;
     mailboxes_of(parties: &[PartyId]) -> Vec<MailboxOfParty>;
     mailboxes(filter: &MailboxFilter, page: Page) -> Vec<Mailbox>;
+    mailbox_ids(filter: &MailboxFilter, page: Page) -> Vec<MailboxId>;
+    mailboxes_by_id(ids: &[MailboxId]) -> Vec<Mailbox>;
+    update_mailboxes(changes: &[MailboxChange]) -> Vec<Result<Mailbox>>;
     audit(entry: &AuditEntry) -> ();
     audit_trail(page: Page) -> Vec<AuditEntry>;
     due(now: Timestamp, limit: u32) -> Vec<Due>;
@@ -181,6 +191,7 @@ store! {
     settle(lease: &Lease, settlements: &[Settlement]) -> () [lease.mailbox];
     note_moved(lease: &Lease, id: LedgerId, folder: &FolderId, remote_id: &RemoteId) -> () [lease.mailbox];
     replay(id: LedgerId, now: Timestamp) -> ();
+    replay_filtered(mailbox: MailboxId, reason: FilterReason, since: Timestamp, now: Timestamp) -> u64 [mailbox];
     ledger_entry(id: LedgerId) -> Option<LedgerEntry>;
     ledger(filter: &LedgerFilter, page: Page) -> Vec<LedgerEntry>;
     ledger_counts(mailbox: Option<MailboxId>) -> LedgerCounts;

@@ -4,6 +4,10 @@ use std::fmt::Write as _;
 use std::fs;
 
 use postroom_core::catalogue::{Audience, Class, Code, Level, Scope};
+use postroom_core::organization::{Deployment, DeploymentKind};
+use postroom_core::settings::{Fate, MAILBOX_SETTINGS, REFERENCE_SWITCHES, SETTINGS};
+use postroom_core::support::{MATRIX, RULES, Severity, Standing, SupportPolicy};
+use postroom_core::{Organization, OrganizationId};
 
 use super::{read, root};
 
@@ -152,6 +156,148 @@ fn errors_page() -> String {
         }
     }
     page
+}
+
+/// A cell of a table: a bar would end it.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+fn settings_page() -> String {
+    let organization = Organization::new(
+        OrganizationId::from_random([0; 16]),
+        "My organization",
+        Deployment::new(DeploymentKind::OnPremises),
+    );
+    let mut page = format!(
+        "# Settings\n\n{GENERATED}\n\n\
+         `postroom organization settings list` shows them with their values, `set NAME=VALUE` changes \
+         them, `history` says who changed which, when, from what to what. In Rust: `Admin::settings`, \
+         `Admin::change_settings`, `Admin::setting_history`.\n\n\
+         ## Of the organization\n\n\
+         | Setting | Takes | Default | Meaning | Source |\n|---|---|---|---|---|\n"
+    );
+    for setting in SETTINGS {
+        let default = setting.get(&organization).to_string();
+        let default = match default.as_str() {
+            "" => "none".to_owned(),
+            text if text.contains(['*', '\\', '`', '[']) => format!("`{text}`"),
+            text => text.to_owned(),
+        };
+        writeln!(
+            page,
+            "| `{}` | {} | {} | {} | {} |",
+            setting.name,
+            cell(&setting.kind().to_string()),
+            cell(&default),
+            cell(setting.doc),
+            setting.source,
+        )
+        .expect("a string takes it");
+    }
+    page.push_str(
+        "\n## Of mailboxes and users\n\n\
+         Changed with the mailbox: `postroom mailbox edit`, `Admin::edit_mailbox`.\n\n\
+         | Setting | Of | Takes | Default | Meaning | Source |\n|---|---|---|---|---|---|\n",
+    );
+    for setting in MAILBOX_SETTINGS {
+        writeln!(
+            page,
+            "| `{}` | {} | {} | {} | {} | {} |",
+            setting.name,
+            setting.scope.as_str(),
+            cell(&setting.kind.to_string()),
+            setting.default,
+            cell(setting.doc),
+            setting.source,
+        )
+        .expect("a string takes it");
+    }
+    page.push_str(
+        "\n## Switches that the reference hides\n\n\
+         What became of each switch of the reference that its administrators do not find (domain \
+         section 12).\n\n| Switch there | Default there | Here |\n|---|---|---|\n",
+    );
+    for switch in REFERENCE_SWITCHES {
+        let here = match switch.fate {
+            Fate::Setting(name) => format!("The setting `{name}`."),
+            Fate::Always(text) => format!("Always so. {text}"),
+            Fate::Without(text) => format!("Not offered. {text}"),
+            Fate::Later(text) => format!("Open. {text}"),
+            _ => "Unknown.".to_owned(),
+        };
+        writeln!(
+            page,
+            "| {} | {} | {here} |",
+            cell(switch.name),
+            switch.default
+        )
+        .expect("a string takes it");
+    }
+    page
+}
+
+fn support_page() -> String {
+    let mut page = format!(
+        "# Supported configurations\n\n{GENERATED}\n\n\
+         What the reference supports, as data. Under the policy `extended` (the setting \
+         `support_policy`) the findings are notes and warnings; under `strict` what is not supported \
+         there is refused here, too. `postroom support check` holds an organization against it.\n\n\
+         ## The matrix\n\n\
+         Email is supported for each line.\n\n\
+         | Deployment | Mail system | Protocol | Items | With FIPS | Source |\n|---|---|---|---|---|---|\n"
+    );
+    let yes = |value| if value { "yes" } else { "no" };
+    for row in MATRIX {
+        let deployment = match row.deployment {
+            DeploymentKind::OnPremises => "own servers",
+            DeploymentKind::Online => "online",
+        };
+        writeln!(
+            page,
+            "| {deployment} | {} | {} | {} | {} | {} |",
+            row.system.name(),
+            row.protocol.name(),
+            yes(row.items),
+            yes(row.fips),
+            row.source,
+        )
+        .expect("a string takes it");
+    }
+    page.push_str("\n## The rules\n\n| Rule | There | Extended | Rule in words | Here | Source |\n|---|---|---|---|---|---|\n");
+    for rule in RULES {
+        let standing = match rule.standing {
+            Standing::Unsupported => "not supported",
+            Standing::NotRecommended => "advised against",
+            Standing::Advice => "advice",
+            Standing::General => "in general",
+        };
+        let extended = match rule.severity(SupportPolicy::Extended) {
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+            Severity::Refused => "refused",
+        };
+        writeln!(
+            page,
+            "| `{}` | {standing} | {extended} | {} | {} | {} |",
+            rule.id,
+            cell(rule.text),
+            cell(rule.here),
+            rule.source,
+        )
+        .expect("a string takes it");
+    }
+    page
+}
+
+#[test]
+fn the_settings_page_is_the_table_of_settings() {
+    compare("docs/reference/settings.md", &settings_page());
+}
+
+#[test]
+fn the_support_page_is_the_matrix_and_the_rules() {
+    compare("docs/reference/support.md", &support_page());
 }
 
 #[test]

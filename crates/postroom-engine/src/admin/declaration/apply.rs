@@ -2,6 +2,7 @@
 
 use postroom_core::alert::Subject;
 use postroom_core::approval::ApprovalState;
+use postroom_core::channel::Channel;
 use postroom_core::mailbox::MailboxOwner;
 use postroom_core::party::{Party, PartyKind};
 use postroom_core::principal::Principal;
@@ -18,7 +19,7 @@ use super::shape::{
 };
 use super::snapshot::party_kind_of;
 use super::{Declaration, Noun, Snapshot};
-use crate::admin::{Admin, BulkOutcome, CredentialEntry, NewMailbox, ProfileDirection};
+use crate::admin::{Admin, BulkOutcome, NewMailbox, ProfileDirection};
 use crate::error::{EngineError, Result};
 use crate::plan::authorize::Right;
 use crate::plan::edit::MailboxEdit;
@@ -231,7 +232,7 @@ impl Worker<'_> {
                 Slot::Incoming | Slot::Mailbox => (ProfileDirection::Incoming, &profile.incoming),
             };
             let user = endpoint.user_name.as_deref().unwrap_or_default();
-            let entry = CredentialEntry::SecureChannel;
+            let entry = Channel::Local;
             admin
                 .set_profile_credentials(principal, id, direction, user, secret, entry)
                 .await?;
@@ -283,7 +284,7 @@ impl Worker<'_> {
             let user = user.map(str::to_owned).or(mailbox.user_name);
             let user = user.or_else(|| mailbox.address.map(|address| address.to_string()));
             let user = user.unwrap_or_default();
-            let entry = CredentialEntry::SecureChannel;
+            let entry = Channel::Local;
             admin
                 .set_mailbox_credentials(principal, id, &user, secret, entry)
                 .await?;

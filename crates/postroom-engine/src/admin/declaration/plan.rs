@@ -7,6 +7,7 @@ mod profiles;
 use std::collections::{BTreeMap, BTreeSet};
 
 use postroom_core::party::Party;
+use postroom_core::settings;
 use postroom_core::{EmailAddress, Mailbox, MailboxId, Organization, PartyId, ProfileId};
 use serde_json::{Value, json};
 
@@ -201,7 +202,11 @@ impl<'a> Planner<'a> {
                 "name must not be empty",
             );
         }
-        if let Err(error) = environment::rules(&next) {
+        if let Err(errors) = settings::validate(&next) {
+            let errors = errors.iter().map(|e| (e.field, e.message.as_str()));
+            let only = (!sound).then_some(given);
+            self.refused(Noun::Organization, 0, &after, only, errors);
+        } else if let Err(error) = environment::rules(&next) {
             let facts = error.context().clone();
             let facts = facts.iter().map(|(field, text)| (*field, text.as_str()));
             let only = (!sound).then_some(given);

@@ -33,7 +33,15 @@ const PROFILE: Shape = Shape {
 };
 
 const MAILBOX: Shape = Shape {
-    left_out: &["id", "owner", "incoming_enabled_at", "revision"],
+    left_out: &[
+        "id",
+        "owner",
+        "incoming_enabled_at",
+        "associated",
+        "approved_by",
+        "approved_at",
+        "revision",
+    ],
     times: &["process_email_from"],
     references: &[("profile", Reference::Profile)],
 };

@@ -297,6 +297,7 @@ async fn decide_all(
         input.known = same;
         input.correlation = correlation;
         input.internal_email_as_two_activities = settings.internal_email_as_two_activities;
+        input.filter_of_mailbox_only = settings.filter_of_mailbox_only;
         let decision = decide(input);
         match decision.verdict {
             Verdict::Filter { reason } => {

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use postroom_core::catalogue::{Class, Level};
 use postroom_core::health::{AlertAction, CycleOutcome};
 use postroom_core::job::Job;
-use postroom_core::ledger::{FilterReason, LedgerEntry, LedgerState};
-use postroom_core::mailbox::TestStatus;
-use postroom_core::{Code, Timestamp, Workload};
-use postroom_store::{AlertFilter, CycleRecord, IncidentPattern, LedgerFilter, Page};
+use postroom_core::ledger::FilterReason;
+use postroom_core::mailbox::{Association, TestStatus};
+use postroom_core::tracking::process_from;
+use postroom_core::{Code, Mailbox, ServerProfile, Timestamp, Workload};
+use postroom_store::{AlertFilter, CycleRecord, IncidentPattern, Page};
 
 use super::lease;
 use crate::environment::{Environment, Loaded};
@@ -148,6 +149,7 @@ async fn store_status(
             return Ok(false);
         }
         let mut mailbox = current.mailbox;
+        let mut moved = false;
         let state = mailbox.workload_mut(workload);
         match failure {
             None => {
@@ -163,10 +165,21 @@ async fn store_status(
             }
         }
         if failure.is_none() && workload == Workload::Incoming {
+            moved = mailbox.incoming_enabled_at.is_some() && mailbox.associated.is_none();
             mailbox.incoming_enabled_at.get_or_insert(now);
+            if let Some(profile) = &current.profile {
+                mailbox
+                    .associated
+                    .get_or_insert_with(|| Association::new(profile.process_email_from));
+            }
         }
         match environment.store.update_mailbox(&mailbox).await {
-            Ok(_) => return Ok(true),
+            Ok(mailbox) => {
+                if moved && let Some(profile) = &current.profile {
+                    look_again(environment, &mailbox, profile, now).await?;
+                }
+                return Ok(true);
+            }
             Err(error)
                 if error.kind() == postroom_store::ErrorKind::Conflict && tries < CONFLICTS_MAX => {
             }
@@ -179,39 +192,29 @@ async fn store_status(
 /// old is looked at again. Source: domain section 4.
 async fn begin_from(environment: &Environment, job: &Job, from: Timestamp) -> Result<()> {
     set_start(environment, job, from).await?;
-    let mut filter = LedgerFilter::default();
-    filter.mailbox = Some(job.mailbox);
-    filter.state = Some("filtered");
-    let mut page = Page::first(1000);
-    let mut again = Vec::new();
-    loop {
-        let rows = environment.store.ledger(&filter, page).await?;
-        if rows.is_empty() {
-            break;
-        }
-        again.extend(
-            rows.iter()
-                .filter(|row| is_left_alone(row, from))
-                .map(|row| row.id),
-        );
-        page = page.next();
-    }
-    for id in again {
-        environment.store.replay(id, environment.now()).await?;
-    }
+    let now = environment.now();
+    environment
+        .store
+        .replay_filtered(job.mailbox, FilterReason::BeforeStart, from, now)
+        .await?;
     Ok(())
 }
 
-/// Whether a message was left alone as too old, and no longer is.
-fn is_left_alone(row: &LedgerEntry, from: Timestamp) -> bool {
-    let old = matches!(
-        row.state,
-        LedgerState::Filtered {
-            reason: FilterReason::BeforeStart,
-            ..
-        }
-    );
-    old && row.received_at.is_some_and(|at| at >= from)
+/// A mailbox that has come to another profile may have to process older email than before: what was
+/// left out for its age is looked at again. Source: seed 000, Process Email From.
+async fn look_again(
+    environment: &Environment,
+    mailbox: &Mailbox,
+    profile: &ServerProfile,
+    now: Timestamp,
+) -> Result<()> {
+    if let Some(start) = process_from(mailbox, profile) {
+        environment
+            .store
+            .replay_filtered(mailbox.id, FilterReason::BeforeStart, start, now)
+            .await?;
+    }
+    Ok(())
 }
 
 async fn set_start(environment: &Environment, job: &Job, from: Timestamp) -> Result<()> {

@@ -75,6 +75,10 @@ impl Planner<'_> {
             profile_fields(&base, &self.names),
             profile_fields(&next, &self.names),
         );
+        if stored.is_some_and(|stored| stored.kind != next.kind) {
+            let message = "cannot be changed; declare a profile of another name";
+            self.find(Noun::Profile, index, Some("kind"), message);
+        }
         if let Err(errors) = next.validate() {
             let errors = errors.iter().map(|e| (e.field, e.message.as_str()));
             let only = (!sound).then_some(&given);
