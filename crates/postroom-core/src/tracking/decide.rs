@@ -107,9 +107,13 @@ impl<'a> DecisionInput<'a> {
 /// alone. `None` where it was never enabled either.
 ///
 /// A later date of the profile holds for all its mailboxes, an earlier one only for those that come
-/// to it afterwards. Source: seed 000, Process Email From.
+/// to it afterwards, unless the mailbox has a date of its own. Source: seed 000, Process Email From.
 #[must_use]
 pub fn process_from(mailbox: &Mailbox, profile: &ServerProfile) -> Option<Timestamp> {
+    if mailbox.process_email_from.is_some() {
+        // Somebody has said it for this mailbox: the later of the two.
+        return mailbox.process_email_from.max(profile.process_email_from);
+    }
     let enabled = mailbox.incoming_enabled_at.map(whole_second);
     let from_profile = match &mailbox.associated {
         None => profile.process_email_from,
@@ -121,7 +125,7 @@ pub fn process_from(mailbox: &Mailbox, profile: &ServerProfile) -> Option<Timest
             }
         }
     };
-    mailbox.process_email_from.max(from_profile).or(enabled)
+    from_profile.or(enabled)
 }
 
 /// Servers tell in whole seconds when they received a message (EWS DateTimeReceived): a message that

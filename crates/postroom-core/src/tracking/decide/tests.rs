@@ -374,3 +374,41 @@ fn the_start_is_the_later_date_or_the_moment_of_enabling() {
         Some(Timestamp::from_seconds(30))
     );
 }
+
+#[test]
+fn an_earlier_date_of_the_profile_is_for_mailboxes_that_come_afterwards() {
+    use crate::mailbox::{Association, MailboxOwner};
+    let seconds = Timestamp::from_seconds;
+    let owner = MailboxOwner::Forward;
+    let id = crate::id::MailboxId::from_random([1; 16]);
+    let mut mailbox = Mailbox::new(id, "Ada", owner, None);
+    let id = crate::id::ProfileId::from_random([2; 16]);
+    let kind = crate::profile::ProfileKind::ExchangeServer;
+    let mut profile = ServerProfile::new(id, "Office", kind);
+    mailbox.incoming_enabled_at = Some(seconds(50));
+    mailbox.associated = Some(Association::new(None));
+    for (date, start) in [(None, 50), (Some(20), 50), (Some(70), 70)] {
+        profile.process_email_from = date.map(seconds);
+        assert_eq!(
+            process_from(&mailbox, &profile),
+            Some(seconds(start)),
+            "{date:?}"
+        );
+    }
+    mailbox.associated = Some(Association::new(Some(seconds(30))));
+    for (date, start) in [(None, 30), (Some(20), 30), (Some(70), 70)] {
+        profile.process_email_from = date.map(seconds);
+        assert_eq!(
+            process_from(&mailbox, &profile),
+            Some(seconds(start)),
+            "{date:?}"
+        );
+    }
+    // One that comes to the profile now takes its date, and a date of its own goes before.
+    mailbox.associated = None;
+    profile.process_email_from = Some(seconds(20));
+    assert_eq!(process_from(&mailbox, &profile), Some(seconds(20)));
+    mailbox.associated = Some(Association::new(None));
+    mailbox.process_email_from = Some(seconds(25));
+    assert_eq!(process_from(&mailbox, &profile), Some(seconds(25)));
+}
