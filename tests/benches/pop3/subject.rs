@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{bail, ensure};
+use postroom_core::channel::Channel;
 use postroom_core::job::JobKind;
 use postroom_core::ledger::FolderId;
 use postroom_core::mailbox::{DeliveryMethod, MailboxOwner};
@@ -14,7 +15,7 @@ use postroom_core::tracking::TrackingFilter;
 use postroom_core::{
     MailboxId, Organization, OrganizationId, ProfileId, Secret, ServerProfile, Timestamp,
 };
-use postroom_engine::{CredentialEntry, Engine, MailboxEdit, NewMailbox, ProfileDirection};
+use postroom_engine::{Engine, MailboxEdit, NewMailbox, ProfileDirection};
 use postroom_net::line::TlsClients;
 use postroom_pop3::Pop3Factory;
 use postroom_provider::{
@@ -71,7 +72,7 @@ impl Subject {
         let (admin, operator) = (engine.admin(), Principal::operator("bench"));
         let profile = admin.create_profile(&operator, &profile).await?;
         let password = Secret::new(PASSWORD);
-        let (direction, entry) = (ProfileDirection::Incoming, CredentialEntry::SecureChannel);
+        let (direction, entry) = (ProfileDirection::Incoming, Channel::Local);
         admin
             .set_profile_credentials(&operator, profile.id, direction, USER, &password, entry)
             .await?;

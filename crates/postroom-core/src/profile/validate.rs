@@ -57,11 +57,12 @@ impl ServerProfile {
             _ if !self.same_settings_for_outgoing => {
                 self.validate_endpoint(&self.outgoing, &OUTGOING, &mut errors);
             }
-            // The credentials are those of the incoming direction and were looked at there.
-            ProfileKind::Pop3Smtp | ProfileKind::ImapSmtp => {
+            // The credentials are those of the incoming direction and were looked at there; a profile
+            // may be for incoming email only.
+            ProfileKind::Pop3Smtp | ProfileKind::ImapSmtp if self.outgoing.location.is_some() => {
                 self.validate_location(&self.outgoing, &OUTGOING, &mut errors);
             }
-            ProfileKind::ExchangeServer | ProfileKind::ExchangeOnline | ProfileKind::Custom(_) => {}
+            _ => {}
         }
         if errors.is_empty() {
             Ok(())
@@ -215,10 +216,16 @@ impl ServerProfile {
                     "contradicts the port in the location",
                 ));
             }
-        } else if !is_host(text) {
+        } else if !is_mail_location(text) {
             errors.push(FieldError::new(
                 names.location,
-                "must be the name of a host, such as mail.example.org; the port has its own field",
+                "must be the name of a host, such as mail.example.org; a port has its own field, or \
+                 comes with a scheme, as in pop3s://mail.example.org:995",
+            ));
+        } else if endpoint.port.is_some_and(|port| !agrees(text, port)) {
+            errors.push(FieldError::new(
+                names.port,
+                "contradicts the port in the location",
             ));
         }
     }
@@ -309,6 +316,35 @@ fn is_url(text: &str) -> bool {
         rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
             && !text.contains(|c: char| c.is_whitespace() || c.is_control())
     })
+}
+
+/// The schemes that a location of Internet mail may begin with.
+const MAIL_SCHEMES: [&str; 7] = [
+    "pop3",
+    "pop3s",
+    "imap",
+    "imaps",
+    "smtp",
+    "smtps",
+    "submission",
+];
+
+/// A host, or a scheme of Internet mail with a host and perhaps a port.
+fn is_mail_location(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else {
+        return is_host(text);
+    };
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => {
+            if port.parse::<u16>().is_ok_and(|port| port > 0) {
+                host
+            } else {
+                return false;
+            }
+        }
+        _ => authority,
+    };
+    MAIL_SCHEMES.contains(&scheme) && is_host(host.trim_matches(['[', ']']))
 }
 
 /// A host name or an address without port, path or scheme.

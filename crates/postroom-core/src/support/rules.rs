@@ -558,7 +558,9 @@ fn mixed(facts: &Facts<'_>) -> bool {
         Protocol::Custom => false,
         Protocol::Ews => !host(incoming).eq_ignore_ascii_case(host(outgoing)),
         Protocol::Pop3Smtp | Protocol::ImapSmtp => {
-            let web = |location: &str| location.contains("://");
+            let web = |location: &str| {
+                location.starts_with("http://") || location.starts_with("https://")
+            };
             web(incoming) || web(outgoing)
         }
     }

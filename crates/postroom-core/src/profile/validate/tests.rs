@@ -219,7 +219,21 @@ fn contradictions_of_internet_profiles_name_their_field() {
             |p| p.incoming.location = Some("pop.example.org:995".to_owned()),
             "incoming.location",
         ),
-        (|p| p.outgoing.location = None, "outgoing.location"),
+        (
+            |p| p.outgoing.location = Some("smtp.example.org/mail".to_owned()),
+            "outgoing.location",
+        ),
+        (
+            |p| p.incoming.location = Some("pop3s://pop.example.org:0".to_owned()),
+            "incoming.location",
+        ),
+        (
+            |p| {
+                p.incoming.location = Some("pop3s://pop.example.org:995".to_owned());
+                p.incoming.port = Some(110);
+            },
+            "incoming.port",
+        ),
         (
             |p| {
                 p.auto_discover = true;
@@ -235,6 +249,10 @@ fn contradictions_of_internet_profiles_name_their_field() {
             change(&mut profile);
             assert_eq!(fields(&profile), [*field], "{kind:?}");
         }
+        let mut incoming_only = internet(kind.clone());
+        incoming_only.outgoing.location = None;
+        incoming_only.incoming.location = Some("pop3s://pop.example.org:995".to_owned());
+        assert_eq!(incoming_only.validate(), Ok(()));
         let mut relay = internet(kind);
         relay.same_settings_for_outgoing = false;
         relay.outgoing.credentials = CredentialSource::Anonymous;
