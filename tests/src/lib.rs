@@ -1,6 +1,9 @@
 //! What looks at the project from outside: tidy checks and end-to-end tests live in `tests/it`.
 //!
-//! Rust code in the documents is compiled here, as documentation tests.
+//! Rust code in the documents is compiled here, as documentation tests; [`coverage`] compares tables
+//! of behaviour with what the test runner printed.
+
+pub mod coverage;
 
 #[cfg(doctest)]
 mod documents {
