@@ -56,6 +56,12 @@ pub struct Sources<'a> {
 /// # Panics
 /// Where the store or the records cannot be read: nothing stands between.
 pub async fn gather(sources: Sources<'_>) -> View {
+    // All of it is one moment. Left to its budget, the runtime would let the engine go on between
+    // the records and the rows that name them.
+    tokio::task::unconstrained(gathered(sources)).await
+}
+
+async fn gathered(sources: Sources<'_>) -> View {
     let mut view = View {
         now: sources.history.elapsed(),
         clock: sources.clock,
