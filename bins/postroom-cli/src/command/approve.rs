@@ -18,7 +18,9 @@ pub(crate) struct Approval {
 
 impl Approval {
     pub(crate) async fn approve(self, app: &App<'_>) -> Result {
-        let mailboxes = self.chosen(app).await?;
+        let Some(mailboxes) = self.agreed(app, "approve").await? else {
+            return Ok(());
+        };
         let outcomes = app.admin.approve(&app.principal, &ids(&mailboxes)).await;
         app.bulk(
             &mailboxes,
@@ -29,7 +31,9 @@ impl Approval {
     }
 
     pub(crate) async fn reject(self, app: &App<'_>) -> Result {
-        let mailboxes = self.chosen(app).await?;
+        let Some(mailboxes) = self.agreed(app, "reject").await? else {
+            return Ok(());
+        };
         let outcomes = app.admin.reject(&app.principal, &ids(&mailboxes)).await;
         app.bulk(
             &mailboxes,
@@ -39,11 +43,11 @@ impl Approval {
         )
     }
 
-    async fn chosen(mut self, app: &App<'_>) -> Result<Vec<Mailbox>> {
+    async fn agreed(mut self, app: &App<'_>, doing: &str) -> Result<Option<Vec<Mailbox>>> {
         // Whoever names mailboxes means them; a selection is about those that wait for a decision.
         if self.selection.all || !self.selection.only.is_empty() {
             self.selection.only.approval.get_or_insert(State::Pending);
         }
-        self.selection.chosen(app).await
+        self.selection.agreed(app, doing).await
     }
 }

@@ -233,7 +233,9 @@ impl Mailbox {
                 show(app, &mailbox).await
             }
             Self::Edit { selection, changes } => {
-                let mailboxes = selection.chosen(app).await?;
+                let Some(mailboxes) = selection.agreed(app, "change").await? else {
+                    return Ok(());
+                };
                 let edit = changes.edit(app).await?;
                 let outcomes = admin
                     .edit_mailboxes(principal, &ids(&mailboxes), &edit)
@@ -246,16 +248,22 @@ impl Mailbox {
                 )
             }
             Self::ApplyDefaults { selection, no_test } => {
-                let mailboxes = selection.chosen(app).await?;
+                let Some(mailboxes) = selection.agreed(app, "apply the defaults to").await? else {
+                    return Ok(());
+                };
                 apply_defaults(app, &mailboxes, no_test).await
             }
             Self::Activate { selection } => {
-                let mailboxes = selection.chosen(app).await?;
+                let Some(mailboxes) = selection.agreed(app, "activate").await? else {
+                    return Ok(());
+                };
                 let outcomes = admin.activate(principal, &ids(&mailboxes)).await;
                 app.bulk(&mailboxes, outcomes, |_| "active".to_owned(), view::mailbox)
             }
             Self::Deactivate { selection } => {
-                let mailboxes = selection.chosen(app).await?;
+                let Some(mailboxes) = selection.agreed(app, "deactivate").await? else {
+                    return Ok(());
+                };
                 let outcomes = admin.deactivate(principal, &ids(&mailboxes)).await;
                 app.bulk(
                     &mailboxes,

@@ -6,13 +6,14 @@ use clap::Subcommand;
 use serde_json::json;
 
 use crate::api::{
-    Channel, CredentialSource, EmailAddress, ProfileDirection, ProfileKind, SavedProfile,
-    ServerProfile,
+    Channel, CredentialSource, EmailAddress, MailboxFilter, ProfileDirection, ProfileKind,
+    SavedProfile, ServerProfile,
 };
 use crate::app::App;
 use crate::command::connection;
 use crate::command::profile::fields::Fields;
 use crate::command::support;
+use crate::confirm::Consent;
 use crate::failure::{Failure, Result};
 use crate::secret::PasswordSource;
 use crate::view;
@@ -83,6 +84,8 @@ pub(crate) enum Profile {
     Deactivate {
         /// Its name or id.
         profile: String,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Make a profile the default of new mailboxes.
     SetDefault {
@@ -93,6 +96,8 @@ pub(crate) enum Profile {
     Delete {
         /// Its name or id.
         profile: String,
+        #[command(flatten)]
+        consent: Consent,
     },
 }
 
@@ -167,8 +172,17 @@ impl Profile {
                 show(app, &admin.activate_profile(principal, id).await?);
                 Ok(())
             }
-            Self::Deactivate { profile } => {
+            Self::Deactivate { profile, consent } => {
                 let id = app.profile(&profile).await?.id;
+                let mut filter = MailboxFilter::default();
+                filter.profile = Some(id);
+                filter.active = Some(true);
+                let stopped = app.every_mailbox(&filter).await?.len();
+                if stopped > 0 {
+                    consent.obtain(&format!(
+                        "This stops the traffic of {stopped} mailboxes. Do it?"
+                    ))?;
+                }
                 show(app, &admin.deactivate_profile(principal, id).await?);
                 Ok(())
             }
@@ -181,8 +195,17 @@ impl Profile {
                     .json(&json!({ "profile": view::profile(&profile) }));
                 Ok(())
             }
-            Self::Delete { profile } => {
+            Self::Delete { profile, consent } => {
                 let profile = app.profile(&profile).await?;
+                let mut filter = MailboxFilter::default();
+                filter.profile = Some(profile.id);
+                // While a mailbox has it, it is not deleted: then there is nothing to ask.
+                if app.every_mailbox(&filter).await?.is_empty() {
+                    consent.obtain(&format!(
+                        "The settings and passwords of {} are lost. Delete it?",
+                        profile.name
+                    ))?;
+                }
                 admin.delete_profile(principal, profile.id).await?;
                 app.output
                     .line(format!("deleted the profile {}", profile.name));

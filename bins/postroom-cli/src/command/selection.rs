@@ -1,10 +1,13 @@
 //! Which mailboxes a command is about: by name, or by what they have in common.
 
 use clap::{Args, ValueEnum};
+use serde_json::json;
 
 use crate::api::{ApprovalState, Mailbox, MailboxFilter, MailboxStatus, OwnerKind};
 use crate::app::App;
+use crate::confirm::{Consent, MANY};
 use crate::failure::{Failure, Result};
+use crate::view;
 
 /// What mailboxes have in common.
 #[derive(Args, Clone, Debug, Default)]
@@ -108,11 +111,52 @@ pub(crate) struct Selection {
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) only: Only,
+    /// Only show which mailboxes it would be.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 impl Selection {
+    /// The mailboxes, once that many are agreed to; `None` where there is nothing to do: none is
+    /// like that, or it is a dry run. `doing` says what is done to them, as in "approve".
+    pub(crate) async fn agreed(&self, app: &App<'_>, doing: &str) -> Result<Option<Vec<Mailbox>>> {
+        let mailboxes = self.chosen(app).await?;
+        if self.dry_run {
+            app.output.table(
+                ["Mailbox", "Name", "Approval", "Active"],
+                mailboxes.iter().map(|mailbox| {
+                    [
+                        view::address(mailbox),
+                        mailbox.name.clone(),
+                        view::approval_words(mailbox.approval).to_owned(),
+                        view::yes(mailbox.active),
+                    ]
+                }),
+            );
+            app.output
+                .note(format!("Would {doing} {} mailboxes.", mailboxes.len()));
+            let documents: Vec<_> = mailboxes.iter().map(view::mailbox).collect();
+            app.output
+                .json(&json!({ "dry_run": true, "mailboxes": documents }));
+            return Ok(None);
+        }
+        if mailboxes.is_empty() {
+            app.output.line(format!("no mailbox to {doing}"));
+            app.output.json(&json!({ "mailboxes": [] }));
+            return Ok(None);
+        }
+        // Whoever names them has counted them.
+        if self.mailboxes.is_empty() && mailboxes.len() > MANY {
+            let question = format!("This is to {doing} {} mailboxes. Do it?", mailboxes.len());
+            self.consent.obtain(&question)?;
+        }
+        Ok(Some(mailboxes))
+    }
+
     /// The mailboxes, in the order of their names where they are not named.
-    pub(crate) async fn chosen(&self, app: &App<'_>) -> Result<Vec<Mailbox>> {
+    async fn chosen(&self, app: &App<'_>) -> Result<Vec<Mailbox>> {
         if !self.mailboxes.is_empty() {
             if !self.only.is_empty() {
                 return Err(

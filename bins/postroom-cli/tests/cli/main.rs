@@ -10,6 +10,7 @@ mod administration;
 mod bad_input;
 mod bad_mail;
 mod canary;
+mod consent;
 mod declaration;
 mod demo;
 mod guide;
