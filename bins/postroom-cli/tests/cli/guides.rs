@@ -33,8 +33,8 @@ macro_rules! guides {
 }
 
 guides! {
-    on_premises: "on-premises.md", 12;
-    online: "online.md", 10;
+    on_premises: "on-premises.md", 14;
+    online: "online.md", 11;
     hybrid: "hybrid.md", 8;
     several_offices: "several-offices.md", 10;
     pop3_smtp: "pop3-smtp.md", 8;
