@@ -380,10 +380,10 @@ fn an_earlier_date_of_the_profile_is_for_mailboxes_that_come_afterwards() {
     use crate::mailbox::{Association, MailboxOwner};
     let seconds = Timestamp::from_seconds;
     let owner = MailboxOwner::Forward;
-    let id = crate::id::MailboxId::from_random([1; 16]);
+    let id = MailboxId::from_random([1; 16]);
     let mut mailbox = Mailbox::new(id, "Ada", owner, None);
-    let id = crate::id::ProfileId::from_random([2; 16]);
-    let kind = crate::profile::ProfileKind::ExchangeServer;
+    let id = ProfileId::from_random([2; 16]);
+    let kind = ProfileKind::ExchangeServer;
     let mut profile = ServerProfile::new(id, "Office", kind);
     mailbox.incoming_enabled_at = Some(seconds(50));
     mailbox.associated = Some(Association::new(None));
