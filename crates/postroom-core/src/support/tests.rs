@@ -252,11 +252,17 @@ fn the_hybrid_pair_has_its_prerequisites() {
         change(&mut profile);
         assert!(refused(Online, &profile).contains(&rule), "{rule}");
     }
-    let mut ntlm = standard;
+    let mut ntlm = standard.clone();
     ntlm.incoming.authentication = AuthenticationProtocol::Ntlm;
     let notes = found(Online, &ntlm, None, SupportPolicy::Extended);
     assert!(notes.contains(&("hybrid.ntlm-alone", Severity::Note)));
     assert!(notes.contains(&("hybrid.two-profiles", Severity::Note)));
+    let advice = ("hybrid.auto-discover", Severity::Note);
+    assert!(!notes.contains(&advice));
+    let mut located = standard;
+    located.auto_discover = false;
+    located.incoming.location = Some("https://mail.example.com/EWS/Exchange.asmx".to_owned());
+    assert!(found(Online, &located, None, SupportPolicy::Extended).contains(&advice));
 }
 
 #[test]

@@ -309,3 +309,20 @@ fn the_alerts_page_is_the_catalogue() {
 fn the_errors_page_has_every_kind() {
     compare("docs/reference/errors.md", &errors_page());
 }
+
+#[test]
+fn the_coverage_table_can_be_read_and_is_whole() {
+    let rows = postroom_tests::coverage::rows(&read("docs/reference/seed-coverage.md"))
+        .unwrap_or_else(|errors| panic!("{}", errors.join("\n")));
+    assert!(rows.len() >= 120, "only {} rows", rows.len());
+    for seed in 0..=4 {
+        let seed = seed.to_string();
+        assert!(
+            rows.iter().any(|row| row
+                .columns
+                .get(1)
+                .is_some_and(|seeds| seeds.split(", ").any(|one| one == seed))),
+            "no row of seed {seed}"
+        );
+    }
+}
