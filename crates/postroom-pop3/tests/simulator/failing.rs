@@ -209,7 +209,7 @@ async fn wrong_ports_and_stripped_tls() {
     let mut world = World::new();
     world.profile.incoming.location = Some("other.example.org".to_owned());
     let error = world.refusal().await;
-    assert_eq!(error.code().as_str(), "certificate-untrusted");
+    assert_eq!(error.code().as_str(), "certificate-wrong-name");
 }
 
 #[tokio::test(start_paused = true)]
