@@ -44,10 +44,8 @@ fn attempts(view: &View, facts: &Facts) -> Vec<Violation> {
             }
         }
     }
-    // An attempt whose outcome could not be written down, or was forgotten with a mailbox that was
-    // restored, is made again.
+    // An attempt whose outcome could not be written down is made again.
     let unsettled = facts.crashes.len()
-        + facts.replaced.values().map(Vec::len).sum::<usize>()
         + facts
             .strikes
             .iter()
@@ -65,8 +63,15 @@ fn attempts(view: &View, facts: &Facts) -> Vec<Violation> {
                         .any(|row| row.id == *id && row.mailbox == mailbox)
                 })
                 .count();
+            // A backup brings a message that was set aside back into the Inbox: it is a new one.
+            let returns: usize = facts
+                .accounts_of(mailbox)
+                .iter()
+                .filter_map(|account| facts.replaced.get(*account))
+                .map(Vec::len)
+                .sum();
             // Both workloads of one message: a poisoned page is asked for once as a whole.
-            let allowed = ATTEMPTS_MAX * (1 + replays) + unsettled;
+            let allowed = ATTEMPTS_MAX * (1 + replays + returns) + unsettled;
             (count > allowed).then(|| {
                 let text = format!(
                     "{operation} of {item} in {mailbox} failed {count} times, {allowed} are allowed"
