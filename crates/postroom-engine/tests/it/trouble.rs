@@ -562,3 +562,18 @@ async fn a_bad_message_costs_its_attempts_beside_a_server_that_asks_to_slow_down
     }
     assert_eq!(world.emails().await.len(), 1, "the good one lost nothing");
 }
+
+#[tokio::test]
+async fn a_message_is_not_to_blame_for_single_answers_that_are_lost() {
+    let world = World::ready().await;
+    world.mail_from_jo(&[DESK], "witness@x", "Read before", "");
+    world.pass(LATER).await;
+    world.mail_from_jo(&[DESK], "good@x", "Good", "");
+    // The batch and the message alone; then others are read, and so is it.
+    for operation in ["mail.headers", "mail.fetch"] {
+        let lost = MemoryFault::new(FaultEffect::LoseAnswer);
+        world.server.arm(lost.on(operation).times(2));
+    }
+    world.pass(LATER).await;
+    assert_eq!(world.emails().await.len(), 2, "{:?}", world.ledger().await);
+}

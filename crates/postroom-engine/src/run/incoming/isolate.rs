@@ -17,6 +17,9 @@ use super::Reading;
 const WITNESSES: u32 = 4;
 /// So many cycles in a row are put down to the server where no message can witness.
 const DOUBTS: u32 = 3;
+/// A message that failed while others were read is asked for so often again before it is to blame:
+/// on a bad line single answers are lost, and a good message must not be set aside for three of them.
+const CONFIRMATIONS: u32 = 2;
 
 /// What a batch asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,8 +106,8 @@ impl Reading<'_> {
     }
 
     /// Asks for all at once, and for one after the other where that fails as one bad message makes
-    /// it fail. One that fails while the server reads others is to blame; where it reads nothing,
-    /// it is the server's trouble and costs no message an attempt.
+    /// it fail. One that fails again and again while the server reads others is to blame; where it
+    /// reads nothing, it is the server's trouble and costs no message an attempt.
     async fn isolated(
         &self,
         cycle: &Cycle<'_>,
@@ -137,8 +140,12 @@ impl Reading<'_> {
             return Err(the_servers(answers.swap_remove(0)));
         }
         for (id, answer) in ids.iter().zip(&mut answers) {
-            if is_unclear(answer) && !alone {
-                // Servers also give up on the rest of a batch.
+            // Servers also give up on the rest of a batch: that was no answer about this one.
+            let confirmations = CONFIRMATIONS + u32::from(!alone);
+            for _ in 0..confirmations {
+                if !is_unclear(answer) {
+                    break;
+                }
                 let again = std::slice::from_ref(id);
                 if let Some(one) = self.one_by_one(cycle, folder, again, what).await?.pop() {
                     *answer = one;
