@@ -17,7 +17,7 @@ pub(crate) use postroom::core::outbox::{OutboxEntry, OutboxState};
 pub(crate) use postroom::core::party::{Participation, PartyKind};
 pub(crate) use postroom::core::principal::Principal;
 pub(crate) use postroom::core::profile::{
-    AuthenticationProtocol, CredentialSource, Endpoint, ProfileKind,
+    AuthenticationProtocol, CredentialSource, Endpoint, OutgoingProtocol, ProfileKind,
 };
 pub(crate) use postroom::core::settings::{SETTINGS, Setting, SettingValue, find as find_setting};
 pub(crate) use postroom::core::support::{

@@ -61,6 +61,7 @@ pub(crate) fn profile(profile: &ServerProfile) -> Value {
         "incoming": endpoint(&profile.incoming),
         "outgoing": endpoint(&profile.outgoing),
         "same_settings_for_outgoing": profile.same_settings_for_outgoing,
+        "outgoing_protocol": profile.outgoing_protocol.map(crate::api::OutgoingProtocol::as_str),
         "process_email_from": time(profile.process_email_from),
         "polling_interval_min_seconds": profile.polling_interval_min.as_secs(),
         "connections_max": profile.connections_max,

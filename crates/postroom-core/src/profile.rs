@@ -61,6 +61,36 @@ impl ProfileKind {
     }
 }
 
+/// How a profile sends. The reference knows no choice: each kind sends by its own protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(clippy::exhaustive_enums, reason = "factories are chosen by it")]
+pub enum OutgoingProtocol {
+    /// Exchange Web Services.
+    Ews,
+    /// SMTP.
+    Smtp,
+}
+
+impl OutgoingProtocol {
+    /// The text form.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ews => "ews",
+            Self::Smtp => "smtp",
+        }
+    }
+
+    /// The protocol of that text form.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Ews, Self::Smtp]
+            .into_iter()
+            .find(|protocol| protocol.as_str() == name)
+    }
+}
+
 /// Whose credentials open the connection ("Authenticate Using"). Source: seed 000; domain section 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -154,6 +184,10 @@ pub struct ServerProfile {
     pub outgoing: Endpoint,
     /// Use the incoming settings for outgoing too (on).
     pub same_settings_for_outgoing: bool,
+    /// How it sends, where that is not what its kind sends by: a mixed profile, which the reference does
+    /// not know. `None`: by its kind.
+    #[serde(default)]
+    pub outgoing_protocol: Option<OutgoingProtocol>,
     /// Process email received from then on; `None`: from the moment the mailbox is enabled.
     pub process_email_from: Option<Timestamp>,
     /// At least this long between two polls of a mailbox; 0 to 1,440 minutes.
@@ -204,6 +238,7 @@ impl ServerProfile {
             incoming: Endpoint::default(),
             outgoing: Endpoint::default(),
             same_settings_for_outgoing: true,
+            outgoing_protocol: None,
             process_email_from: None,
             polling_interval_min: Duration::from_secs(5 * 60),
             connections_max: 10,
@@ -246,6 +281,40 @@ impl ServerProfile {
         }
     }
 
+    /// By which protocol it sends; `None` with a custom provider that sends by itself.
+    #[must_use]
+    pub const fn sends_by(&self) -> Option<OutgoingProtocol> {
+        match (self.outgoing_protocol, &self.kind) {
+            (Some(protocol), _) => Some(protocol),
+            (None, ProfileKind::ExchangeServer | ProfileKind::ExchangeOnline) => {
+                Some(OutgoingProtocol::Ews)
+            }
+            (None, ProfileKind::Pop3Smtp | ProfileKind::ImapSmtp) => Some(OutgoingProtocol::Smtp),
+            (None, ProfileKind::Custom(_)) => None,
+        }
+    }
+
+    /// Whether one protocol reads and another one sends, each with a server of its own.
+    #[must_use]
+    pub const fn is_combined(&self) -> bool {
+        match self.sends_by() {
+            None => false,
+            Some(OutgoingProtocol::Ews) => !self.kind.is_exchange(),
+            Some(OutgoingProtocol::Smtp) => true,
+        }
+    }
+
+    /// Whether it sends by another protocol than its kind does.
+    #[must_use]
+    pub const fn is_mixed(&self) -> bool {
+        match (self.outgoing_protocol, &self.kind) {
+            (None, _) => false,
+            (Some(_), ProfileKind::Custom(_)) => true,
+            (Some(OutgoingProtocol::Ews), kind) => !kind.is_exchange(),
+            (Some(OutgoingProtocol::Smtp), kind) => kind.is_exchange(),
+        }
+    }
+
     /// The settings of the outgoing direction in force.
     ///
     /// Where they are the same, it is how to authenticate that is: Exchange has one location for
@@ -255,17 +324,15 @@ impl ServerProfile {
         if !self.same_settings_for_outgoing {
             return self.outgoing.clone();
         }
-        match self.kind {
-            ProfileKind::Pop3Smtp | ProfileKind::ImapSmtp => Endpoint {
+        if self.is_combined() {
+            return Endpoint {
                 location: self.outgoing.location.clone(),
                 port: self.outgoing.port,
                 ssl: self.outgoing.ssl,
                 ..self.incoming.clone()
-            },
-            ProfileKind::ExchangeServer | ProfileKind::ExchangeOnline | ProfileKind::Custom(_) => {
-                self.incoming.clone()
-            }
+            };
         }
+        self.incoming.clone()
     }
 }
 

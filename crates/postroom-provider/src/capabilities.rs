@@ -41,6 +41,14 @@ pub struct Capabilities {
     pub submit_files_copy: bool,
     /// Largest message that the server takes, in bytes, where known.
     pub submit_size_max: Option<u64>,
+    /// The copies of sent messages can be reached ([`SentItems`](crate::SentItems) is there).
+    pub sent: bool,
+    /// The copy of a submission can be looked for.
+    pub sent_find: bool,
+    /// A copy can be filed.
+    pub sent_file: bool,
+    /// The mail system files a copy of what is sent through it by itself: filing another would double it.
+    pub sent_filed_by_server: bool,
     /// Longest time a request may be idle before the server or a device between cuts it, where known.
     pub idle_max: Option<Duration>,
 }
@@ -63,6 +71,10 @@ impl Default for Capabilities {
             submit_traceable: false,
             submit_files_copy: false,
             submit_size_max: None,
+            sent: false,
+            sent_find: false,
+            sent_file: false,
+            sent_filed_by_server: false,
             idle_max: None,
         }
     }

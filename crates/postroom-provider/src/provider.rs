@@ -64,6 +64,11 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     fn submitter(&self) -> Option<&dyn MailSubmitter> {
         None
     }
+
+    /// The copies of what was sent, where it keeps them and somebody else sends.
+    fn sent_items(&self) -> Option<&dyn SentItems> {
+        None
+    }
 }
 
 /// Reading mail.
@@ -268,5 +273,48 @@ pub trait MailSubmitter: Send + Sync {
     }
 }
 
+/// The copies of sent messages that a mailbox keeps, for a sender that cannot look there itself: with IMAP
+/// and SMTP, one protocol sends and the other sees the mailbox.
+///
+/// # Contract
+/// - Nothing here sends anything, and nothing that fails here says anything about whether something was sent.
+#[async_trait]
+pub trait SentItems: Send + Sync {
+    /// Looks for the copy of a submission among the sent messages, by its key where copies carry one, and by its
+    /// Message-ID. Requires [`Capabilities::sent_find`].
+    ///
+    /// # Behavior
+    /// - `None` proves nothing: servers file late, or not at all.
+    ///
+    /// # Errors
+    /// `Unsupported`, and what concerns the connection or mailbox. A mailbox without a place for sent messages
+    /// has no copy: that is no error.
+    async fn find_copy(
+        &self,
+        ctx: &OpContext,
+        identity: &SubmissionIdentity,
+    ) -> Result<Option<SentReceipt>> {
+        let _ = (ctx, identity);
+        Err(ProviderError::unsupported("sent.find_copy", "sent_find"))
+    }
+
+    /// Files a copy of what was sent, read already. Requires [`Capabilities::sent_file`].
+    ///
+    /// # Behavior
+    /// - It does not look whether there is one: the caller knows whether the server files copies by itself
+    ///   ([`Capabilities::sent_filed_by_server`]).
+    ///
+    /// # Errors
+    /// `Unsupported`; `NotFound` where there is no place for it; `QuotaExceeded`; `TooLarge`.
+    async fn file_copy(
+        &self,
+        ctx: &OpContext,
+        submission: &Submission,
+    ) -> Result<Option<RemoteId>> {
+        let _ = (ctx, submission);
+        Err(ProviderError::unsupported("sent.file_copy", "sent_file"))
+    }
+}
+
 // The families are used as trait objects: keep them dyn-safe.
-const _: fn(&dyn Provider, &dyn MailSource, &dyn MailSubmitter) = |_, _, _| {};
+const _: fn(&dyn Provider, &dyn MailSource, &dyn MailSubmitter, &dyn SentItems) = |_, _, _, _| {};

@@ -5,10 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use postroom_core::connection::Direction;
 use postroom_core::ledger::FolderId;
+use postroom_core::profile::OutgoingProtocol;
 use postroom_core::{Code, EmailAddress, Secret, ServerProfile};
 use serde::Serialize;
 
+use crate::combined::CombinedFactory;
 use crate::context::OpContext;
 use crate::error::{ErrorKind, ProviderError, Result};
 use crate::provider::Provider;
@@ -44,6 +47,8 @@ pub struct ProviderRequest {
     pub address: EmailAddress,
     /// Who signs in; `None` with anonymous or integrated authentication.
     pub credentials: Option<Credentials>,
+    /// Who signs in to the mail system that sends, where that is another one than mail is read from.
+    pub outgoing_credentials: Option<Credentials>,
 }
 
 impl ProviderRequest {
@@ -58,6 +63,7 @@ impl ProviderRequest {
             profile,
             address,
             credentials,
+            outgoing_credentials: None,
         }
     }
 }
@@ -162,10 +168,11 @@ pub trait ProviderFactory: fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// The factories, by name: ours and yours alike.
+/// The factories, by name: ours and yours alike; and those that only send, by protocol.
 #[derive(Clone, Debug, Default)]
 pub struct ProviderRegistry {
     factories: BTreeMap<String, Arc<dyn ProviderFactory>>,
+    senders: BTreeMap<OutgoingProtocol, Arc<dyn ProviderFactory>>,
 }
 
 impl ProviderRegistry {
@@ -174,6 +181,7 @@ impl ProviderRegistry {
     pub const fn new() -> Self {
         Self {
             factories: BTreeMap::new(),
+            senders: BTreeMap::new(),
         }
     }
 
@@ -182,6 +190,55 @@ impl ProviderRegistry {
     pub fn with(mut self, factory: Arc<dyn ProviderFactory>) -> Self {
         self.factories.insert(factory.name().to_owned(), factory);
         self
+    }
+
+    /// Adds the factory that sends for profiles whose mail is read by another one.
+    ///
+    /// It gets the profile's outgoing settings as if they were the only ones: see [`CombinedFactory`].
+    #[must_use]
+    pub fn with_sender(
+        mut self,
+        protocol: OutgoingProtocol,
+        factory: Arc<dyn ProviderFactory>,
+    ) -> Self {
+        self.senders.insert(protocol, factory);
+        self
+    }
+
+    /// The factory for a direction of a profile: the one of its kind, and with it the one that sends, where
+    /// another protocol does that.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` where there is no factory of the kind, or none that sends by the profile's protocol.
+    pub fn for_profile(
+        &self,
+        profile: &ServerProfile,
+        direction: Direction,
+    ) -> Result<Arc<dyn ProviderFactory>> {
+        let reader = self.find(profile.kind.provider_name())?;
+        let protocol = profile.sends_by();
+        let Some(protocol) = protocol.filter(|_| profile.is_combined()) else {
+            return Ok(Arc::clone(reader));
+        };
+        if direction == Direction::Incoming {
+            return Ok(Arc::clone(reader));
+        }
+        match self.senders.get(&protocol) {
+            Some(sender) => Ok(Arc::new(CombinedFactory::new(
+                Arc::clone(reader),
+                Arc::clone(sender),
+                direction,
+            ))),
+            // A factory of the kind that can do both by itself.
+            None if profile.outgoing_protocol.is_none() => Ok(Arc::clone(reader)),
+            None => Err(ProviderError::new(
+                ErrorKind::ConfigInvalid,
+                Code::ConfigurationInvalid,
+                "provider.find",
+            )
+            .with("field", "outgoing_protocol")
+            .with("protocol", protocol.as_str())),
+        }
     }
 
     /// The factory of that name.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    AuthenticationProtocol, CredentialSource, Endpoint, FieldError, ProfileKind,
+    AuthenticationProtocol, CredentialSource, Endpoint, FieldError, OutgoingProtocol, ProfileKind,
     REQUEST_TIMEOUT_MAX, ServerProfile,
 };
 
@@ -15,6 +15,15 @@ const USER_NAME_MAX: usize = 250;
 const LOCATION_MAX: usize = 2084;
 /// Certificates of more authorities than fit are a mistake.
 const AUTHORITIES_BYTES_MAX: usize = 1024 * 1024;
+
+/// What one direction's settings lead to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum System {
+    Exchange,
+    Internet,
+    /// What it can do is its own business.
+    Custom,
+}
 
 /// The names of one direction's fields.
 struct Names {
@@ -52,17 +61,15 @@ impl ServerProfile {
     pub fn validate(&self) -> Result<(), Vec<FieldError>> {
         let mut errors = Vec::new();
         self.validate_fields(&mut errors);
-        self.validate_endpoint(&self.incoming, &INCOMING, &mut errors);
-        match self.kind {
-            _ if !self.same_settings_for_outgoing => {
-                self.validate_endpoint(&self.outgoing, &OUTGOING, &mut errors);
-            }
+        let (reads, sends) = self.systems();
+        self.validate_endpoint(&self.incoming, &INCOMING, reads, &mut errors);
+        if !self.same_settings_for_outgoing || self.is_mixed() {
+            let outgoing = self.effective_outgoing();
+            self.validate_endpoint(&outgoing, &OUTGOING, sends, &mut errors);
+        } else if self.is_combined() && self.outgoing.location.is_some() {
             // The credentials are those of the incoming direction and were looked at there; a profile
             // may be for incoming email only.
-            ProfileKind::Pop3Smtp | ProfileKind::ImapSmtp if self.outgoing.location.is_some() => {
-                self.validate_location(&self.outgoing, &OUTGOING, &mut errors);
-            }
-            _ => {}
+            self.validate_location(&self.outgoing, &OUTGOING, sends, &mut errors);
         }
         if errors.is_empty() {
             Ok(())
@@ -73,6 +80,25 @@ impl ServerProfile {
 
     fn is_custom(&self) -> bool {
         matches!(self.kind, ProfileKind::Custom(_))
+    }
+
+    const fn systems(&self) -> (System, System) {
+        let reads = match self.kind {
+            ProfileKind::ExchangeServer | ProfileKind::ExchangeOnline => System::Exchange,
+            ProfileKind::Pop3Smtp | ProfileKind::ImapSmtp => System::Internet,
+            ProfileKind::Custom(_) => System::Custom,
+        };
+        let sends = match self.sends_by() {
+            Some(OutgoingProtocol::Ews) => System::Exchange,
+            Some(OutgoingProtocol::Smtp) => System::Internet,
+            None => System::Custom,
+        };
+        (reads, sends)
+    }
+
+    /// Auto discover finds the servers of Exchange, and those of a profile that is Exchange alone.
+    fn discovered(&self, names: &Names) -> bool {
+        self.auto_discover && (names.location == INCOMING.location || !self.is_combined())
     }
 
     fn validate_fields(&self, errors: &mut Vec<FieldError>) {
@@ -154,8 +180,14 @@ impl ServerProfile {
         );
     }
 
-    fn validate_endpoint(&self, endpoint: &Endpoint, names: &Names, errors: &mut Vec<FieldError>) {
-        self.validate_location(endpoint, names, errors);
+    fn validate_endpoint(
+        &self,
+        endpoint: &Endpoint,
+        names: &Names,
+        system: System,
+        errors: &mut Vec<FieldError>,
+    ) {
+        self.validate_location(endpoint, names, system, errors);
         if endpoint
             .user_name
             .as_deref()
@@ -166,27 +198,33 @@ impl ServerProfile {
                 "must have 1 to 250 characters",
             ));
         }
-        // What a custom provider can do is its own business.
-        if !self.is_custom() {
-            self.validate_credentials(endpoint, names, errors);
+        if system != System::Custom {
+            self.validate_credentials(endpoint, names, system, errors);
         }
     }
 
-    fn validate_location(&self, endpoint: &Endpoint, names: &Names, errors: &mut Vec<FieldError>) {
+    fn validate_location(
+        &self,
+        endpoint: &Endpoint,
+        names: &Names,
+        system: System,
+        errors: &mut Vec<FieldError>,
+    ) {
         if endpoint.port == Some(0) {
             errors.push(FieldError::new(names.port, "must be 1 to 65535"));
         }
-        if self.is_custom() {
+        if system == System::Custom {
             return;
         }
-        if self.auto_discover && endpoint.port.is_some() {
+        let discovered = self.discovered(names);
+        if discovered && endpoint.port.is_some() {
             errors.push(FieldError::new(
                 names.port,
                 "must be empty when auto discover is on",
             ));
         }
         let Some(text) = endpoint.location.as_deref() else {
-            if !self.auto_discover {
+            if !discovered {
                 errors.push(FieldError::new(
                     names.location,
                     "is needed when auto discover is off",
@@ -199,12 +237,12 @@ impl ServerProfile {
                 names.location,
                 "must have at most 2084 characters",
             ));
-        } else if self.auto_discover {
+        } else if discovered {
             errors.push(FieldError::new(
                 names.location,
                 "must be empty when auto discover is on",
             ));
-        } else if self.kind.is_exchange() {
+        } else if system == System::Exchange {
             if !is_url(text) {
                 errors.push(FieldError::new(
                     names.location,
@@ -236,10 +274,12 @@ impl ServerProfile {
         &self,
         endpoint: &Endpoint,
         names: &Names,
+        system: System,
         errors: &mut Vec<FieldError>,
     ) {
         use AuthenticationProtocol as Protocol;
-        let exchange = self.kind.is_exchange();
+        let exchange = system == System::Exchange;
+        let online = self.kind == ProfileKind::ExchangeOnline;
         let mut find = |field, wrong: bool, message: &str| {
             if wrong {
                 errors.push(FieldError::new(field, message));
@@ -262,8 +302,7 @@ impl ServerProfile {
         );
         find(
             names.credentials,
-            source == CredentialSource::WindowsIntegrated
-                && self.kind != ProfileKind::ExchangeServer,
+            source == CredentialSource::WindowsIntegrated && (online || !exchange),
             "Windows integrated is for Exchange Server only",
         );
         find(
@@ -278,7 +317,7 @@ impl ServerProfile {
         );
         find(
             names.authentication,
-            windows && self.kind == ProfileKind::ExchangeOnline,
+            windows && exchange && online,
             "NTLM and Negotiate are for Exchange Server, not for Exchange Online",
         );
         find(

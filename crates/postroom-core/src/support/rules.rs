@@ -3,7 +3,9 @@
 use super::matrix::host;
 use super::{ExchangeVersion, Facts, MailSystem, Protocol, Rule, Severity, Standing};
 use crate::mailbox::DeliveryMethod;
-use crate::profile::{AuthenticationProtocol, CredentialSource, EXCHANGE_ONLINE_PROFILE_NAME};
+use crate::profile::{
+    AuthenticationProtocol, CredentialSource, EXCHANGE_ONLINE_PROFILE_NAME, OutgoingProtocol,
+};
 
 use Severity::{Note, Warning};
 use Standing::{Advice, General, NotRecommended, Unsupported};
@@ -160,7 +162,12 @@ pub const RULES: &[Rule] = &[
             "Ask whoever runs them; it cannot be seen from outside.",
             UNSUPPORTED_SECTION,
         ],
-        |facts| facts.fips && matches!(facts.protocol, Protocol::Pop3Smtp | Protocol::ImapSmtp),
+        |facts| {
+            let sends_by_smtp = facts.profile.sends_by() == Some(OutgoingProtocol::Smtp);
+            facts.fips
+                && (sends_by_smtp
+                    || matches!(facts.protocol, Protocol::Pop3Smtp | Protocol::ImapSmtp))
+        },
     ),
     // Online with Exchange Online.
     rule(
@@ -548,6 +555,9 @@ fn plain(facts: &Facts<'_>) -> bool {
 /// Whether incoming and outgoing email are with different mail systems: an Exchange server in one
 /// direction and an Internet mail server in the other, or two different Exchange servers.
 fn mixed(facts: &Facts<'_>) -> bool {
+    if facts.profile.is_mixed() {
+        return true;
+    }
     let (Some(incoming), Some(outgoing)) = (
         facts.profile.incoming.location.as_deref(),
         facts.outgoing.location.as_deref(),

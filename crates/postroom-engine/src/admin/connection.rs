@@ -50,7 +50,12 @@ impl Admin {
             .and_then(|mailbox| mailbox.address.as_ref());
         let address = address.or(own).cloned();
         let at = self.environment.now();
-        let apart = profile.kind.is_exchange() && !profile.same_settings_for_outgoing;
+        let apart = if profile.is_combined() {
+            // A profile may be for incoming email only.
+            profile.effective_outgoing().location.is_some()
+        } else {
+            profile.kind.is_exchange() && !profile.same_settings_for_outgoing
+        };
         let directions: &[(Direction, Tried)] = if apart {
             &[
                 (Direction::Incoming, Tried::Incoming),
@@ -92,7 +97,10 @@ impl Admin {
         direction: Direction,
     ) -> Result<ProbeReport> {
         let environment = &self.environment;
-        let factory = match environment.registry.find(profile.kind.provider_name()) {
+        let factory = match environment
+            .registry
+            .for_profile(profile, direction.of_profile())
+        {
             Ok(factory) => factory,
             Err(error) => return Ok(refused("provider", error.code(), &error.to_string())),
         };
@@ -100,7 +108,10 @@ impl Admin {
         let settings = settings_of(profile, direction);
         match (credentials, address) {
             (Ok(credentials), Some(address)) => {
-                let request = ProviderRequest::new(settings, address.clone(), credentials);
+                let mut request = ProviderRequest::new(settings, address.clone(), credentials);
+                if direction == Direction::Outgoing && profile.is_combined() {
+                    request.outgoing_credentials = request.credentials.take();
+                }
                 let mailbox = mailbox.map(|mailbox| mailbox.id);
                 Ok(environment.probe(factory.as_ref(), &request, mailbox).await)
             }

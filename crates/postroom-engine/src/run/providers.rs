@@ -25,6 +25,14 @@ pub(crate) enum Direction {
 }
 
 impl Direction {
+    /// The same, as factories are chosen by it.
+    pub(crate) const fn of_profile(self) -> postroom_core::connection::Direction {
+        match self {
+            Self::Incoming => postroom_core::connection::Direction::Incoming,
+            Self::Outgoing => postroom_core::connection::Direction::Outgoing,
+        }
+    }
+
     const fn workload(self) -> Workload {
         match self {
             Self::Incoming => Workload::Incoming,
@@ -116,7 +124,8 @@ impl Providers {
         let kept = cache.entries.get_mut(&key)?;
         let same = kept.request.profile == request.profile
             && kept.request.address.as_str() == request.address.as_str()
-            && kept.request.credentials == request.credentials;
+            && kept.request.credentials == request.credentials
+            && kept.request.outgoing_credentials == request.outgoing_credentials;
         let same = same || planted!(CachedProfileNotRenewed);
         if !same {
             cache.entries.remove(&key);
@@ -243,7 +252,7 @@ impl Environment {
         if let Some(provider) = self.providers.find(key, &request) {
             return Ok(provider);
         }
-        let factory = self.registry.find(profile.kind.provider_name())?;
+        let factory = self.registry.for_profile(profile, direction.of_profile())?;
         let connections = permit_key(profile, mailbox.id, direction.workload());
         let provider: Arc<dyn Provider> = Arc::new(self.providers.limits.limit(
             &connections,
@@ -319,8 +328,22 @@ impl Environment {
             EngineError::new(ErrorKind::Conflict, Code::NoAddress, "provider.create")
         })?;
         let credentials = self.credentials(profile, Some(mailbox), direction).await?;
-        let profile = settings_of(profile, direction);
-        Ok(ProviderRequest::new(profile, address, credentials))
+        let settings = settings_of(profile, direction);
+        if direction == Direction::Incoming || !profile.is_combined() {
+            return Ok(ProviderRequest::new(settings, address, credentials));
+        }
+        // The sent copies lie where mail is read; without a way in there, email leaves all the same.
+        let reading = match self
+            .credentials(profile, Some(mailbox), Direction::Incoming)
+            .await
+        {
+            Ok(reading) => reading,
+            Err(error) if error.code() == Code::NoCredentials => None,
+            Err(error) => return Err(error),
+        };
+        let mut request = ProviderRequest::new(settings, address, reading);
+        request.outgoing_credentials = credentials;
+        Ok(request)
     }
 
     /// The credentials for a direction, by where the profile takes them from.
@@ -368,6 +391,7 @@ pub(crate) fn settings_of(profile: &ServerProfile, direction: Direction) -> Serv
     let mut profile = profile.clone();
     if direction == Direction::Outgoing
         && profile.kind.is_exchange()
+        && !profile.is_combined()
         && !profile.same_settings_for_outgoing
     {
         // One protocol carries both directions: a provider knows one set of settings.

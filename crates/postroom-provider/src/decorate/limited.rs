@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::capabilities::Capabilities;
 use crate::context::OpContext;
 use crate::error::{ErrorKind, ProviderError, Result};
-use crate::provider::{MailSource, MailSubmitter, Provider, ProviderInfo};
+use crate::provider::{MailSource, MailSubmitter, Provider, ProviderInfo, SentItems};
 use crate::types::{
     ChangePage, DeleteMode, FetchedMessage, Folder, FolderId, MailChange, MailHeaders, PageLimit,
     RemoteId, Submission, SubmissionIdentity, SubmissionTrace, SyncCursor, WellKnownFolder,
@@ -53,6 +53,12 @@ impl Limited {
             .submitter()
             .ok_or_else(|| ProviderError::unsupported(operation, "submit"))
     }
+
+    fn sent(&self, operation: &'static str) -> Result<&dyn SentItems> {
+        self.inner
+            .sent_items()
+            .ok_or_else(|| ProviderError::unsupported(operation, "sent"))
+    }
 }
 
 impl fmt::Debug for Limited {
@@ -81,6 +87,10 @@ impl Provider for Limited {
 
     fn submitter(&self) -> Option<&dyn MailSubmitter> {
         self.inner.submitter().map(|_| self as &dyn MailSubmitter)
+    }
+
+    fn sent_items(&self) -> Option<&dyn SentItems> {
+        self.inner.sent_items().map(|_| self as &dyn SentItems)
     }
 }
 
@@ -208,6 +218,30 @@ impl MailSubmitter for Limited {
         let sender = self.sender("submit.discard")?;
         let _permit = self.permit(ctx, "submit.discard").await?;
         sender.discard(ctx, staged).await
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl SentItems for Limited {
+    async fn find_copy(
+        &self,
+        ctx: &OpContext,
+        identity: &SubmissionIdentity,
+    ) -> Result<Option<SentReceipt>> {
+        let sent = self.sent("sent.find_copy")?;
+        let _permit = self.permit(ctx, "sent.find_copy").await?;
+        sent.find_copy(ctx, identity).await
+    }
+
+    async fn file_copy(
+        &self,
+        ctx: &OpContext,
+        submission: &Submission,
+    ) -> Result<Option<RemoteId>> {
+        let sent = self.sent("sent.file_copy")?;
+        let _permit = self.permit(ctx, "sent.file_copy").await?;
+        sent.file_copy(ctx, submission).await
     }
 }
 

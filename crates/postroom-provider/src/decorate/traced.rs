@@ -11,7 +11,7 @@ use tracing::{Instrument as _, Span, debug};
 use crate::capabilities::Capabilities;
 use crate::context::OpContext;
 use crate::error::{ProviderError, Result};
-use crate::provider::{MailSource, MailSubmitter, Provider, ProviderInfo};
+use crate::provider::{MailSource, MailSubmitter, Provider, ProviderInfo, SentItems};
 use crate::types::{
     ChangePage, DeleteMode, FetchedMessage, Folder, FolderId, MailChange, MailHeaders, PageLimit,
     RemoteId, Submission, SubmissionIdentity, SubmissionTrace, SyncCursor, WellKnownFolder,
@@ -63,6 +63,12 @@ impl Traced {
             .submitter()
             .ok_or_else(|| ProviderError::unsupported(operation, "submit"))
     }
+
+    fn sent(&self, operation: &'static str) -> Result<&dyn SentItems> {
+        self.inner
+            .sent_items()
+            .ok_or_else(|| ProviderError::unsupported(operation, "sent"))
+    }
 }
 
 impl fmt::Debug for Traced {
@@ -91,6 +97,10 @@ impl Provider for Traced {
 
     fn submitter(&self) -> Option<&dyn MailSubmitter> {
         self.inner.submitter().map(|_| self as &dyn MailSubmitter)
+    }
+
+    fn sent_items(&self) -> Option<&dyn SentItems> {
+        self.inner.sent_items().map(|_| self as &dyn SentItems)
     }
 }
 
@@ -219,6 +229,30 @@ impl MailSubmitter for Traced {
     async fn discard(&self, ctx: &OpContext, staged: &StagedSubmission) -> Result<()> {
         let sender = self.sender("submit.discard")?;
         self.traced("submit.discard", sender.discard(ctx, staged))
+            .await
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl SentItems for Traced {
+    async fn find_copy(
+        &self,
+        ctx: &OpContext,
+        identity: &SubmissionIdentity,
+    ) -> Result<Option<SentReceipt>> {
+        let sent = self.sent("sent.find_copy")?;
+        self.traced("sent.find_copy", sent.find_copy(ctx, identity))
+            .await
+    }
+
+    async fn file_copy(
+        &self,
+        ctx: &OpContext,
+        submission: &Submission,
+    ) -> Result<Option<RemoteId>> {
+        let sent = self.sent("sent.file_copy")?;
+        self.traced("sent.file_copy", sent.file_copy(ctx, submission))
             .await
     }
 }

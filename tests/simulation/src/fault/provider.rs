@@ -11,8 +11,8 @@ use postroom_provider::registry::{Credentials, ProbeOutcome};
 use postroom_provider::{
     Capabilities, ChangePage, DeleteMode, ErrorKind, FetchedMessage, Folder, FolderId, MailChange,
     MailHeaders, MailSource, MailSubmitter, OpContext, PageLimit, ProbeReport, Provider,
-    ProviderError, ProviderFactory, ProviderRequest, RemoteId, Result, Retry, SentReceipt,
-    Submission, SubmissionIdentity, SubmissionTrace, SyncCursor, WellKnownFolder,
+    ProviderError, ProviderFactory, ProviderRequest, RemoteId, Result, Retry, SentItems,
+    SentReceipt, Submission, SubmissionIdentity, SubmissionTrace, SyncCursor, WellKnownFolder,
 };
 
 use postroom_core::outbox::StagedSubmission;
@@ -146,6 +146,8 @@ macro_rules! whole {
 }
 
 whole!(
+    Option<RemoteId>,
+    Option<SentReceipt>,
     (),
     Vec<Folder>,
     FolderId,
@@ -266,6 +268,11 @@ impl FaultyProvider {
         let sender = self.inner.submitter();
         sender.expect("asked for only where it is there")
     }
+
+    fn sent(&self) -> &dyn SentItems {
+        let sent = self.inner.sent_items();
+        sent.expect("asked for only where it is there")
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -285,6 +292,10 @@ impl Provider for FaultyProvider {
 
     fn submitter(&self) -> Option<&dyn MailSubmitter> {
         self.inner.submitter().map(|_| self as &dyn MailSubmitter)
+    }
+
+    fn sent_items(&self) -> Option<&dyn SentItems> {
+        self.inner.sent_items().map(|_| self as &dyn SentItems)
     }
 }
 
@@ -334,4 +345,9 @@ provider! { MailSubmitter, sender:
     "submit.send" send(submission: &Submission, staged: Option<&StagedSubmission>) -> SentReceipt [marker(&submission.raw)];
     "submit.find" find(identity: &SubmissionIdentity) -> SubmissionTrace [Vec::new()];
     "submit.discard" discard(staged: &StagedSubmission) -> () [Vec::new()];
+}
+
+provider! { SentItems, sent:
+    "sent.find_copy" find_copy(identity: &SubmissionIdentity) -> Option<SentReceipt> [Vec::new()];
+    "sent.file_copy" file_copy(submission: &Submission) -> Option<RemoteId> [marker(&submission.raw)];
 }

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use crate::api::{
     AuthenticationProtocol, CredentialSource, EmailAddress, Endpoint, ExchangeVersion,
-    ServerProfile, Timestamp,
+    OutgoingProtocol, ServerProfile, Timestamp,
 };
 use crate::failure::{Failure, Result};
 
@@ -65,6 +65,27 @@ impl From<Authentication> for AuthenticationProtocol {
     }
 }
 
+/// How email leaves.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Sending {
+    /// By what the kind sends by.
+    None,
+    /// By Exchange Web Services.
+    Ews,
+    /// By SMTP.
+    Smtp,
+}
+
+impl Sending {
+    const fn protocol(self) -> Option<OutgoingProtocol> {
+        match self {
+            Self::None => None,
+            Self::Ews => Some(OutgoingProtocol::Ews),
+            Self::Smtp => Some(OutgoingProtocol::Smtp),
+        }
+    }
+}
+
 /// What can be set of a profile.
 #[derive(Args, Debug)]
 pub(crate) struct Fields {
@@ -96,7 +117,10 @@ pub(crate) struct Fields {
     /// Whether outgoing connections use the credentials of incoming ones.
     #[arg(long, value_name = "BOOL")]
     same_settings_for_outgoing: Option<bool>,
-    /// Where the outgoing server is.
+    /// How email leaves, where that is not what the kind sends by: a mixed profile. `none`: by its kind.
+    #[arg(long, value_enum, value_name = "PROTOCOL")]
+    outgoing_protocol: Option<Sending>,
+    /// Where the outgoing server is: a URL, or a host for SMTP.
     #[arg(long, value_name = "URL")]
     outgoing_url: Option<String>,
     /// The outgoing port; `none` takes it away.
@@ -203,6 +227,10 @@ impl Fields {
         set(
             &mut profile.same_settings_for_outgoing,
             self.same_settings_for_outgoing,
+        );
+        set(
+            &mut profile.outgoing_protocol,
+            self.outgoing_protocol.map(Sending::protocol),
         );
         credentials(
             &mut profile.outgoing,

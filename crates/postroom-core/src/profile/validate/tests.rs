@@ -290,3 +290,33 @@ fn several_errors_are_told_at_once() {
         ["name", "connections_max", "incoming.location"]
     );
 }
+
+#[test]
+fn a_mixed_profile_has_a_server_for_each_direction() {
+    let mut into_exchange = exchange();
+    into_exchange.incoming.credentials = CredentialSource::Profile;
+    into_exchange.outgoing_protocol = Some(OutgoingProtocol::Smtp);
+    assert!(into_exchange.is_mixed() && into_exchange.is_combined());
+    assert_eq!(fields(&into_exchange), ["outgoing.location"]);
+    into_exchange.outgoing.location = Some("https://mail.example.org/ews".to_owned());
+    assert_eq!(fields(&into_exchange), ["outgoing.location"]);
+    into_exchange.outgoing.location = Some("smtp.example.org".to_owned());
+    assert_eq!(into_exchange.validate(), Ok(()));
+    into_exchange.incoming.authentication = AuthenticationProtocol::Ntlm;
+    assert_eq!(
+        fields(&into_exchange),
+        ["outgoing.authentication"],
+        "what the same settings mean elsewhere"
+    );
+
+    let mut out_of_exchange = internet(ProfileKind::Pop3Smtp);
+    out_of_exchange.outgoing_protocol = Some(OutgoingProtocol::Ews);
+    assert_eq!(fields(&out_of_exchange), ["outgoing.location"]);
+    out_of_exchange.outgoing.location = Some("https://mail.example.org/ews".to_owned());
+    assert_eq!(out_of_exchange.validate(), Ok(()));
+    out_of_exchange.same_settings_for_outgoing = false;
+    out_of_exchange.outgoing.authentication = AuthenticationProtocol::Ntlm;
+    assert_eq!(out_of_exchange.validate(), Ok(()));
+    out_of_exchange.outgoing_protocol = Some(OutgoingProtocol::Smtp);
+    assert!(!out_of_exchange.is_mixed(), "its kind's own");
+}

@@ -7,12 +7,12 @@ mod sending;
 
 use postroom_core::outbox::{OutboxEntry, OutboxEvent, OutboxState};
 use postroom_core::{Code, Timestamp, planted};
-use postroom_provider::{MailSubmitter, Provider, SubmissionTrace};
+use postroom_provider::{Provider, SubmissionTrace};
 use postroom_store::{OutboxFilter, Page};
 use tracing::warn;
 
 use crate::plan::alerts::About;
-use crate::plan::failure::{CycleFailure, CycleStop};
+use crate::plan::failure::CycleStop;
 use crate::plan::outgoing::{Recovery, SECOND_LOOK, recover};
 use crate::run::cycle::{Cycle, CycleEnd};
 use crate::run::feed;
@@ -102,12 +102,6 @@ pub(crate) async fn deliver(
     }
 }
 
-fn submitter(provider: &dyn Provider) -> Result<&dyn MailSubmitter, CycleStop> {
-    provider.submitter().ok_or_else(|| {
-        CycleFailure::new(Code::MethodNotSupported, "the provider cannot send mail").into()
-    })
-}
-
 /// A new attempt with an email that waits.
 async fn attempt(
     cycle: &mut Cycle<'_>,
@@ -115,7 +109,7 @@ async fn attempt(
     entry: OutboxEntry,
 ) -> Result<OutboxState, CycleStop> {
     let capabilities = provider.capabilities();
-    let mut sending = prepared(cycle, submitter(provider)?, &capabilities, entry).await?;
+    let mut sending = prepared(cycle, provider, &capabilities, entry).await?;
     let OutboxState::PendingSend { attempts, .. } = sending.entry.state else {
         return Ok(sending.entry.state);
     };
@@ -165,7 +159,7 @@ async fn resume(
     entry: OutboxEntry,
 ) -> Result<OutboxState, CycleStop> {
     let capabilities = provider.capabilities();
-    let mut sending = prepared(cycle, submitter(provider)?, &capabilities, entry).await?;
+    let mut sending = prepared(cycle, provider, &capabilities, entry).await?;
     let OutboxState::Sending { phase, .. } = sending.entry.state.clone() else {
         return Ok(sending.entry.state);
     };
@@ -205,7 +199,7 @@ async fn second_look(cycle: &mut Cycle<'_>, provider: &dyn Provider) -> Result<(
             continue;
         }
         cycle.checkpoint().await?;
-        let mut sending = prepared(cycle, submitter(provider)?, &capabilities, entry).await?;
+        let mut sending = prepared(cycle, provider, &capabilities, entry).await?;
         if planted!(UnknownResent) {
             sending.settle(cycle, OutboxEvent::Resend { now }).await?;
             continue;

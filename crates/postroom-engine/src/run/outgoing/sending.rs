@@ -3,7 +3,8 @@
 use postroom_core::outbox::{OutboxEntry, OutboxEvent, OutboxState, SendPhase, StagedSubmission};
 use postroom_core::{Code, planted};
 use postroom_provider::{
-    Capabilities, MailSubmitter, Submission, SubmissionIdentity, SubmissionTrace,
+    Capabilities, MailSubmitter, Provider, SentItems, Submission, SubmissionIdentity,
+    SubmissionTrace,
 };
 use tracing::warn;
 
@@ -20,6 +21,8 @@ const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_secs(30);
 /// An entry on its way through its states.
 pub(super) struct Sending<'a> {
     pub(super) submitter: &'a dyn MailSubmitter,
+    /// Where copies are filed, where the server that sends does not see to that.
+    sent: Option<&'a dyn SentItems>,
     pub(super) capabilities: &'a Capabilities,
     pub(super) submission: Submission,
     pub(super) entry: OutboxEntry,
@@ -28,10 +31,14 @@ pub(super) struct Sending<'a> {
 /// The email with everything that sending it takes.
 pub(super) async fn prepared<'a>(
     cycle: &Cycle<'_>,
-    submitter: &'a dyn MailSubmitter,
+    provider: &'a dyn Provider,
     capabilities: &'a Capabilities,
     entry: OutboxEntry,
 ) -> Result<Sending<'a>, CycleStop> {
+    let submitter = provider.submitter().ok_or_else(|| {
+        CycleFailure::new(Code::MethodNotSupported, "the provider cannot send mail")
+    })?;
+    let files = capabilities.sent_file && !capabilities.submit_files_copy;
     let raw = cycle.environment.store.outgoing_raw(entry.id).await?;
     let mut submission = Submission::new(
         entry.key.clone(),
@@ -43,6 +50,7 @@ pub(super) async fn prepared<'a>(
     submission.bcc.clone_from(&entry.bcc);
     Ok(Sending {
         submitter,
+        sent: provider.sent_items().filter(|_| files),
         capabilities,
         submission,
         entry,
@@ -89,8 +97,10 @@ impl Sending<'_> {
         let now = cycle.environment.now();
         match answer {
             Ok(receipt) => {
-                self.settle(cycle, OutboxEvent::Confirm { receipt, at: now })
-                    .await
+                let confirm = OutboxEvent::Confirm { receipt, at: now };
+                let state = self.settle(cycle, confirm).await?;
+                self.file(cycle).await;
+                Ok(state)
             }
             Err(error) => {
                 let failure = send_failed(&error, false, self.attempt(), now);
@@ -99,6 +109,17 @@ impl Sending<'_> {
                     event => self.failed(cycle, event, failure.stop, draft).await,
                 }
             }
+        }
+    }
+
+    /// Files a copy of what was sent where people look for it. Whatever comes of that, it was sent: this is
+    /// after the fact, once, and only for what people sent.
+    async fn file(&self, cycle: &Cycle<'_>) {
+        let Some(sent) = self.sent.filter(|_| self.entry.record.is_some()) else {
+            return;
+        };
+        if let Err(error) = sent.file_copy(&cycle.op(), &self.submission).await {
+            warn!(code = %error.code(), %error, "no copy of a sent email could be filed");
         }
     }
 

@@ -178,7 +178,8 @@ async fn probe(
             return Err(code);
         }
     };
-    let factory = match environment.registry.find(profile.kind.provider_name()) {
+    let incoming = Direction::Incoming.of_profile();
+    let factory = match environment.registry.for_profile(profile, incoming) {
         Ok(factory) => factory,
         Err(error) => {
             let code = error.code();
