@@ -17,7 +17,8 @@ pub(crate) use postroom::core::outbox::{OutboxEntry, OutboxState};
 pub(crate) use postroom::core::party::{Participation, PartyKind};
 pub(crate) use postroom::core::principal::Principal;
 pub(crate) use postroom::core::profile::{
-    AuthenticationProtocol, CredentialSource, Endpoint, OutgoingProtocol, ProfileKind,
+    AuthenticationProtocol, CredentialSource, Endpoint, OutgoingProtocol, PRESETS, Preset,
+    PresetServer, ProfileKind,
 };
 pub(crate) use postroom::core::settings::{SETTINGS, Setting, SettingValue, find as find_setting};
 pub(crate) use postroom::core::support::{
@@ -37,6 +38,13 @@ pub(crate) use postroom::engine::{
     AfterDefaults, BulkOutcome, Counts, Explanation, ExplanationKind, MailboxEdit, NewMailbox,
     OutgoingDecision, ProfileDirection, SavedProfile, StepReport, SupportReport,
 };
+pub(crate) use postroom::net::discovery::{
+    Discovered, Discoverer, Discovery, FoundBy, MailServer, MailService, UserName,
+};
+pub(crate) use postroom::net::dns::SystemDns;
+pub(crate) use postroom::net::line::Security;
+pub(crate) use postroom::net::{ReqwestTransport, TransportSettings};
+pub(crate) use postroom::provider::OpContext;
 pub(crate) use postroom::provider::context::{Clock, Randomness, SystemClock, SystemRandomness};
 pub(crate) use postroom::sqlite::{
     EmailFilter, EmailView, KeySource, NewEmail, PartyFilter, SqliteCrm, SqliteStorage,

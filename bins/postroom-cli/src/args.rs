@@ -96,7 +96,7 @@ pub(crate) enum Command {
     Support(command::support::Support),
     /// Server profiles: how to reach a mail system.
     #[command(subcommand)]
-    Profile(command::profile::Profile),
+    Profile(Box<command::profile::Profile>),
     /// Users: people with a mailbox.
     #[command(subcommand)]
     User(command::party::User),

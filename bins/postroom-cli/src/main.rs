@@ -65,13 +65,16 @@ async fn run(output: &Output, global: &args::Global, command: Command) -> Result
         Command::Demo(demo) => demo.run(output).await,
         Command::Completions(completions) => completions.run(output),
         Command::Man(man) => man.run(output),
+        Command::Profile(command) => match command.run_alone(output).await {
+            Ok(outcome) => outcome,
+            Err(command) => command.run(&App::open(output, global)?).await,
+        },
         command => {
             let app = App::open(output, global)?;
             match command {
                 Command::Organization(command) => command.run(&app).await,
                 Command::Key(command) => command.run(&app, global).await,
                 Command::Support(command) => command.run(&app).await,
-                Command::Profile(command) => command.run(&app).await,
                 Command::User(command) => command.run(&app).await,
                 Command::Queue(command) => command.run(&app).await,
                 Command::Party(command) => command.run(&app).await,
@@ -91,6 +94,7 @@ async fn run(output: &Output, global: &args::Global, command: Command) -> Result
                 Command::Init(_)
                 | Command::Simulate(_)
                 | Command::Demo(_)
+                | Command::Profile(_)
                 | Command::Completions(_)
                 | Command::Man(_) => Ok(()),
             }

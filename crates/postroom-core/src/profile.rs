@@ -10,7 +10,10 @@ use crate::id::{PartyId, ProfileId};
 use crate::support::ExchangeVersion;
 use crate::time::Timestamp;
 
+mod preset;
 mod validate;
+
+pub use preset::{PRESETS, Preset, PresetServer, SignInWith};
 
 /// The kind of mail system. Source: seed 000, seed 003; custom kinds are ours.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -269,6 +272,32 @@ impl ServerProfile {
         profile.incoming.credentials = CredentialSource::ServerToServer;
         profile.incoming.impersonation = false;
         profile
+    }
+
+    /// Takes the servers of Internet mail, location and port of each: TLS is required, and each mailbox
+    /// signs in with its own credentials.
+    pub fn use_internet_servers(
+        &mut self,
+        incoming: (&str, Option<u16>),
+        outgoing: (&str, Option<u16>),
+        authentication: AuthenticationProtocol,
+    ) {
+        self.auto_discover = false;
+        self.same_settings_for_outgoing = true;
+        for (endpoint, (location, port)) in [
+            (&mut self.incoming, incoming),
+            (&mut self.outgoing, outgoing),
+        ] {
+            *endpoint = Endpoint {
+                location: Some(location.to_owned()),
+                port,
+                ssl: true,
+                authentication,
+                credentials: CredentialSource::Mailbox,
+                user_name: None,
+                impersonation: false,
+            };
+        }
     }
 
     /// Whose credentials open outgoing connections.

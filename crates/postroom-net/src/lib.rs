@@ -9,14 +9,18 @@
 //! | [`http`] | requests, answers and the transport trait |
 //! | [`auth`] | how a request proves who asks |
 //! | [`mod@line`] | connections for POP3, IMAP and SMTP |
+//! | [`mod@dns`] | service records and mail exchangers |
+//! | [`discovery`] | the servers of Internet mail for an address |
 //! | [`error`] | why there is no answer |
 //! | [`reqwest_transport`] | HTTP over TCP and TLS |
 //! | [`mod@probe`] | reaching a server step by step |
 //!
-//! What it deliberately does not do: retry, follow redirects, keep cookies, or know what the bytes
+//! What it deliberately does not do: retry, follow redirects (but for discovery), keep cookies, or know what the bytes
 //! mean.
 
 pub mod auth;
+pub mod discovery;
+pub mod dns;
 pub mod error;
 pub mod http;
 pub mod line;

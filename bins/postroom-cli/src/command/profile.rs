@@ -1,20 +1,23 @@
 //! `profile`.
 
 mod fields;
+mod servers;
 
 use clap::Subcommand;
 use serde_json::json;
 
 use crate::api::{
-    Channel, CredentialSource, EmailAddress, MailboxFilter, ProfileDirection, ProfileKind,
-    SavedProfile, ServerProfile,
+    Channel, CredentialSource, EmailAddress, MailboxFilter, ProfileDirection, SavedProfile,
+    ServerProfile,
 };
 use crate::app::App;
 use crate::command::connection;
 use crate::command::profile::fields::Fields;
+use crate::command::profile::servers::{Discover, Servers};
 use crate::command::support;
 use crate::confirm::Consent;
 use crate::failure::{Failure, Result};
+use crate::output::Output;
 use crate::secret::PasswordSource;
 use crate::view;
 
@@ -26,9 +29,12 @@ pub(crate) enum Profile {
         /// Its name, unique in the organization.
         name: String,
         /// The kind of mail system: exchange-server, exchange-online, pop3-smtp, imap-smtp, or the
-        /// name of another provider. It cannot be changed later.
-        #[arg(long, default_value = "exchange-server")]
-        kind: String,
+        /// name of another provider; without it what suits the servers that were found, or
+        /// exchange-server. It cannot be changed later.
+        #[arg(long)]
+        kind: Option<String>,
+        #[command(flatten)]
+        servers: Servers,
         #[command(flatten)]
         fields: Fields,
         #[command(flatten)]
@@ -39,6 +45,11 @@ pub(crate) enum Profile {
     },
     /// List the profiles.
     List,
+    /// List the well-known providers whose servers need not be typed in.
+    Presets,
+    /// Look for the servers of a domain: its configuration document, its service records, who takes in
+    /// its mail. Nothing is stored, and no store is needed.
+    Discover(Discover),
     /// Show a profile.
     Show {
         /// Its name or id.
@@ -102,16 +113,36 @@ pub(crate) enum Profile {
 }
 
 impl Profile {
+    /// Runs what needs no store; gives the rest back.
+    pub(crate) async fn run_alone(self, output: &Output) -> std::result::Result<Result, Self> {
+        match self {
+            Self::Presets => {
+                servers::presets(output);
+                Ok(Ok(()))
+            }
+            Self::Discover(discover) => Ok(discover.run(output).await),
+            other => Err(other),
+        }
+    }
+
     pub(crate) async fn run(self, app: &App<'_>) -> Result {
         let (admin, principal) = (&app.admin, &app.principal);
         match self {
             Self::Create {
                 name,
                 kind,
+                servers,
                 fields,
                 password,
                 default,
-            } => create(app, name, &kind, &fields, &password, default).await,
+            } => {
+                let new = |kind| app.admin.new_profile(name, kind);
+                let profile = servers.profile(app.output, kind.as_deref(), new).await?;
+                create(app, profile, &fields, &password, default).await
+            }
+            alone @ (Self::Presets | Self::Discover(_)) => {
+                alone.run_alone(app.output).await.unwrap_or(Ok(()))
+            }
             Self::List => {
                 let profiles = admin.profiles(principal).await?;
                 app.output.table(
@@ -219,13 +250,11 @@ impl Profile {
 
 async fn create(
     app: &App<'_>,
-    name: String,
-    kind: &str,
+    mut profile: ServerProfile,
     fields: &Fields,
     password: &PasswordSource,
     default: bool,
 ) -> Result {
-    let mut profile = app.admin.new_profile(name, ProfileKind::from_name(kind));
     fields.apply(&mut profile)?;
     // Asked for before anything is stored, so that an empty answer leaves nothing behind.
     let secret = match (

@@ -16,6 +16,7 @@ mod demo;
 mod guide;
 mod guides;
 mod limits;
+mod presets;
 mod shapes;
 mod shell;
 mod support;

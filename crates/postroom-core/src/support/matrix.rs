@@ -112,13 +112,19 @@ impl MailSystem {
             ProfileKind::ExchangeOnline => Self::ExchangeOnline,
             ProfileKind::ExchangeServer => Self::ExchangeServer(profile.server_version),
             ProfileKind::Custom(_) => Self::Custom,
-            ProfileKind::Pop3Smtp | ProfileKind::ImapSmtp => profile
-                .incoming
-                .location
-                .as_deref()
-                .map_or(Self::OtherInternet, |location| {
-                    Self::of_host(host(location))
-                }),
+            ProfileKind::Pop3Smtp | ProfileKind::ImapSmtp => {
+                let of = |location: Option<&str>| {
+                    location.map_or(Self::OtherInternet, |location| {
+                        Self::of_host(host(location))
+                    })
+                };
+                let outgoing = of(profile.outgoing.location.as_deref());
+                match of(profile.incoming.location.as_deref()) {
+                    // Outlook.com is read at Exchange Online's servers, and sends at its own.
+                    Self::ExchangeOnline if outgoing == Self::OutlookCom => outgoing,
+                    incoming => incoming,
+                }
+            }
         }
     }
 
