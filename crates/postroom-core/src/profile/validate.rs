@@ -246,7 +246,8 @@ impl ServerProfile {
             if !is_url(text) {
                 errors.push(FieldError::new(
                     names.location,
-                    "must be a URL, such as https://mail.example.org/EWS/Exchange.asmx",
+                    "must be a URL without user name and password, such as \
+                     https://mail.example.org/EWS/Exchange.asmx",
                 ));
             } else if endpoint.port.is_some_and(|port| !agrees(text, port)) {
                 errors.push(FieldError::new(
@@ -346,13 +347,15 @@ impl ServerProfile {
     }
 }
 
-/// `http` or `https` and a host; the rest is the server's.
+/// `http` or `https`, a host and perhaps a port; the rest is the server's. A user name or password has
+/// no place in it: a location is shown, exported and logged.
 fn is_url(text: &str) -> bool {
     let rest = text
         .strip_prefix("https://")
         .or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|rest| {
-        rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        host_of(authority).is_some_and(|host| is_host(host.trim_matches(['[', ']'])))
             && !text.contains(|c: char| c.is_whitespace() || c.is_control())
     })
 }
@@ -373,17 +376,19 @@ fn is_mail_location(text: &str) -> bool {
     let Some((scheme, authority)) = text.split_once("://") else {
         return is_host(text);
     };
-    let host = match authority.rsplit_once(':') {
+    MAIL_SCHEMES.contains(&scheme)
+        && host_of(authority).is_some_and(|host| is_host(host.trim_matches(['[', ']'])))
+}
+
+/// What comes before the port; nothing where the port is none.
+fn host_of(authority: &str) -> Option<&str> {
+    match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => {
-            if port.parse::<u16>().is_ok_and(|port| port > 0) {
-                host
-            } else {
-                return false;
-            }
+            let valid = port.parse::<u16>().is_ok_and(|port| port > 0);
+            valid.then_some(host)
         }
-        _ => authority,
-    };
-    MAIL_SCHEMES.contains(&scheme) && is_host(host.trim_matches(['[', ']']))
+        _ => Some(authority),
+    }
 }
 
 /// A host name or an address without port, path or scheme.

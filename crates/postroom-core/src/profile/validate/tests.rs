@@ -181,6 +181,28 @@ fn contradictions_of_exchange_profiles_name_their_field() {
         change(&mut profile);
         assert_eq!(fields(&profile), [*field]);
     }
+    for location in [
+        "https://user:password@mail.example.org/EWS",
+        "https://mail.example.org:99999/EWS",
+        "https://mail..example.org/",
+        "https://",
+        "https://[::1",
+        "ftp://mail.example.org/",
+    ] {
+        let mut profile = exchange();
+        profile.incoming.location = Some(location.to_owned());
+        let refused = fields(&profile);
+        assert_eq!(refused, ["incoming.location"], "{location}");
+    }
+    for location in [
+        "https://[::1]:8443/EWS",
+        "http://127.0.0.1:80",
+        "https://mail?x=a@b",
+    ] {
+        let mut profile = exchange();
+        profile.incoming.location = Some(location.to_owned());
+        assert_eq!(profile.validate(), Ok(()), "{location}");
+    }
     let mut same = exchange();
     same.incoming.location = Some("https://mail:444/EWS".to_owned());
     same.incoming.port = Some(444);
