@@ -97,12 +97,11 @@ pub(crate) async fn wait(app: &App<'_>, mailboxes: &[Mailbox], jobs: BulkOutcome
         .iter()
         .map(|mailbox| (mailbox.id, view::address(mailbox)))
         .collect();
-    let ids: Vec<_> = jobs
+    let waiting: Vec<_> = jobs
         .iter()
         .filter_map(|(_, job)| job.as_ref().ok())
-        .map(|job| job.id)
         .collect();
-    let mut tests = Tests::of(app, &ids);
+    let mut tests = Tests::of(app, &waiting);
     let (mut documents, mut failures) = (Vec::new(), Vec::new());
     for (id, job) in jobs {
         let name = names.get(&id).cloned().unwrap_or_else(|| id.to_string());
@@ -167,10 +166,11 @@ struct Tests<'a> {
 }
 
 impl<'a> Tests<'a> {
-    fn of(app: &'a App<'a>, ids: &[JobId]) -> Self {
+    fn of(app: &'a App<'a>, jobs: &[&Job]) -> Self {
         let mut filter = JobFilter::default();
-        filter.batch = ids.first().copied();
-        let ids = ids.to_vec();
+        // Some may have waited before, in a batch of their own: most are in that of the last.
+        filter.batch = jobs.last().and_then(|job| job.batch);
+        let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
         let running = async move { Ok(app.admin.run_jobs(&app.principal, &ids).await?) };
         Self {
             app,

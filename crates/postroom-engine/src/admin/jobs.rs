@@ -1,5 +1,6 @@
 //! Test & Enable, and alerts.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use postroom_core::alert::{Alert, Subject};
@@ -9,6 +10,7 @@ use postroom_core::principal::Principal;
 use postroom_core::{AlertId, JobId, Mailbox, MailboxId, ProfileId, Timestamp};
 use postroom_store::{AlertFilter, JobCounts, JobFilter, MailboxFilter, Page};
 
+use super::profiles::too_early;
 use super::{Admin, BulkOutcome};
 use crate::error::{EngineError, Result};
 use crate::plan::authorize::Right;
@@ -20,9 +22,21 @@ const WATCH: Duration = Duration::from_millis(200);
 /// So many jobs are queued in one transaction: others want to write, too.
 const QUEUED_TOGETHER: usize = 500;
 
+/// At most so many waiting jobs of a mailbox are looked at.
+const WAITING_MAX: u32 = 100;
+
+/// Whether a job that waits does what is asked for, so that asking twice tests once.
+fn does_the_same(waiting: &Job, asked: &Job) -> bool {
+    waiting.state == JobState::Queued
+        && waiting.kind == asked.kind
+        && waiting.profile == asked.profile
+        && waiting.incoming_from == asked.incoming_from
+}
+
 impl Admin {
     /// Asks for a test of one mailbox. The running engine picks the job up within a second; where
-    /// none runs, [`run_job`](Self::run_job) does it.
+    /// none runs, [`run_job`](Self::run_job) does it. Where the same test waits already, it is that
+    /// one.
     ///
     /// # Errors
     /// `NotFound`.
@@ -37,8 +51,7 @@ impl Admin {
             .await?;
         let mailbox = self.known_mailbox(ACTION, id).await?;
         let job = self.job_for(principal, &mailbox, kind);
-        self.queue(principal, std::slice::from_ref(&job)).await?;
-        Ok(job)
+        self.queue_one(principal, job).await
     }
 
     /// Tests and enables a mailbox; once incoming email is enabled, email received from then on is
@@ -46,7 +59,7 @@ impl Admin {
     ///
     /// # Errors
     /// `NotFound`; `InvalidInput` where the date is not later than the profile's own ("Process Email
-    /// From").
+    /// From"), or lies further back than the organization allows.
     pub async fn test_mailbox_from(
         &self,
         principal: &Principal,
@@ -70,13 +83,16 @@ impl Admin {
             let problem = "must be later than the date from which the profile processes email";
             return Err(EngineError::invalid(ACTION, "incoming_from", problem));
         }
+        let organization = self.environment.store.organization().await?;
+        if let Some(error) = too_early(&organization, Some(from), self.environment.now()) {
+            return Err(EngineError::invalid(ACTION, "incoming_from", &error.message));
+        }
         let mut job = self.job_for(principal, &mailbox, JobKind::TestAndEnable);
         job.incoming_from = Some(from);
-        self.queue(principal, std::slice::from_ref(&job)).await?;
-        Ok(job)
+        self.queue_one(principal, job).await
     }
 
-    /// Asks for a test of each of several mailboxes.
+    /// Asks for a test of each of several mailboxes; those that wait already are not asked for twice.
     ///
     /// # Errors
     /// For each: `NotFound`.
@@ -145,7 +161,25 @@ impl Admin {
         job
     }
 
-    /// Queues a job for each mailbox that there is, all of one batch.
+    /// Queues a job, unless one waits that does the same.
+    async fn queue_one(&self, principal: &Principal, job: Job) -> Result<Job> {
+        let mut filter = JobFilter::default();
+        filter.mailbox = Some(job.mailbox);
+        filter.state = Some(JobState::Queued);
+        let store = &self.environment.store;
+        let mut waiting = store.job_list(&filter, Page::first(WAITING_MAX)).await?;
+        waiting.retain(|one| does_the_same(one, &job));
+        match waiting.pop() {
+            Some(same) => Ok(same),
+            None => {
+                self.queue(principal, std::slice::from_ref(&job)).await?;
+                Ok(job)
+            }
+        }
+    }
+
+    /// Queues a job for each mailbox that there is, all of one batch; where one waits that does the
+    /// same, it is that one.
     async fn queue_all(
         &self,
         principal: &Principal,
@@ -154,6 +188,15 @@ impl Admin {
     ) -> BulkOutcome<Job> {
         let mut batch = None;
         let mut outcomes = Vec::with_capacity(mailboxes.len());
+        // Which ones wait only saves work: where they cannot be read, queueing says why.
+        let store = &self.environment.store;
+        let waiting = store.jobs(&[JobState::Queued], u32::MAX).await;
+        let mut waiting: BTreeMap<MailboxId, Job> = waiting
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|job| job.kind == kind && job.incoming_from.is_none())
+            .map(|job| (job.mailbox, job))
+            .collect();
         let mut mailboxes = mailboxes.into_iter().peekable();
         while mailboxes.peek().is_some() {
             let mut chunk: BulkOutcome<Job> = Vec::new();
@@ -161,8 +204,12 @@ impl Admin {
             for (id, outcome) in mailboxes.by_ref().take(QUEUED_TOGETHER) {
                 let outcome = outcome.map(|mailbox| {
                     let mut job = self.job_for(principal, &mailbox, kind);
+                    if let Some(same) = waiting.get(&id).filter(|one| does_the_same(one, &job)) {
+                        return same.clone();
+                    }
                     job.batch = Some(*batch.get_or_insert(job.id));
                     jobs.push(job.clone());
+                    waiting.insert(id, job.clone());
                     job
                 });
                 chunk.push((id, outcome));

@@ -138,6 +138,36 @@ async fn many_mailboxes_are_tested_together() {
 }
 
 #[tokio::test]
+async fn what_is_asked_for_twice_is_tested_once() {
+    let world = World::bare().await;
+    let (admin, operator) = (world.admin(), &world.operator);
+    let (ada, desk) = (world.ada_mailbox, world.desk_mailbox);
+    let (enable, only) = (JobKind::TestAndEnable, JobKind::TestOnly);
+    let first = admin.test_mailbox(operator, ada, enable).await.unwrap();
+    let again = admin.test_mailbox(operator, ada, enable).await.unwrap();
+    assert_eq!(again, first);
+    let both = admin.test_mailboxes(operator, &[ada, desk], enable).await;
+    let both: Vec<_> = both.into_iter().map(|(_, job)| job.unwrap()).collect();
+    assert_eq!(both[0], first);
+    let twice = admin.test_mailboxes(operator, &[desk, desk], enable).await;
+    for (_, job) in twice {
+        assert_eq!(job.unwrap(), both[1]);
+    }
+    // Another kind of test, or another date, is another test; so is one after the first was done.
+    let other = admin.test_mailbox(operator, ada, only).await.unwrap();
+    let from = world.clock.now();
+    let dated = admin.test_mailbox_from(operator, ada, from).await.unwrap();
+    for job in [&other, &dated] {
+        assert_ne!(job.id, first.id);
+    }
+    admin.run_job(operator, first.id).await.unwrap();
+    let after = admin.test_mailbox(operator, ada, enable).await.unwrap();
+    assert_ne!(after.id, first.id);
+    let counts = admin.job_counts(operator, &JobFilter::default()).await;
+    assert_eq!(counts.unwrap().all(), 5);
+}
+
+#[tokio::test]
 async fn the_engine_tests_all_mailboxes_of_a_profile() {
     let world = World::bare().await;
     let (admin, operator) = (world.admin(), &world.operator);
