@@ -299,25 +299,26 @@ impl Admin {
         self.allow(principal, Right::WriteProfile, ACTION, subject)
             .await?;
         let store = &self.environment.store;
+        let mut filter = MailboxFilter::default();
+        filter.profile = Some(id);
+        let users = store.mailboxes(&filter, Page::first(USERS_NAMED)).await?;
         let defaults = store.organization().await?.settings.mailbox_defaults;
-        if let Err(error) = store.delete_profile(id).await {
-            let error = EngineError::from(error);
-            if error.kind() != ErrorKind::Conflict {
-                return Err(error);
-            }
-            let mut filter = MailboxFilter::default();
-            filter.profile = Some(id);
-            let users = store.mailboxes(&filter, Page::first(USERS_NAMED)).await?;
-            let names: Vec<_> = users.iter().map(|mailbox| mailbox.name.as_str()).collect();
-            return Err(error.with("used_by", names.join(", ")));
-        }
-        if defaults.profile == Some(id) {
+        if users.is_empty() && defaults.profile == Some(id) {
+            // First: a default that is no more would stand in the way of every other setting.
             self.store_settings(principal, ACTION, |organization| {
                 organization.settings.mailbox_defaults.profile = None;
                 Ok(())
             })
             .await?;
         }
+        store.delete_profile(id).await.map_err(|error| {
+            let error = EngineError::from(error);
+            if error.kind() != ErrorKind::Conflict {
+                return error;
+            }
+            let names: Vec<_> = users.iter().map(|mailbox| mailbox.name.as_str()).collect();
+            error.with("used_by", names.join(", "))
+        })?;
         self.audit(principal, ACTION, subject, "deleted").await
     }
 

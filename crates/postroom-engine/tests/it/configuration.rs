@@ -159,6 +159,9 @@ async fn a_profile_in_use_stays_and_says_who_uses_it() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     assert_eq!(error.context()["used_by"], "Ada, Desk");
+    let organization = admin.organization(operator).await.unwrap();
+    let default = organization.settings.mailbox_defaults.profile;
+    assert_eq!(default, Some(world.profile), "it still is the default");
     let mut edit = MailboxEdit::new();
     edit.profile = Some(None);
     for id in [world.ada_mailbox, world.desk_mailbox] {
@@ -213,6 +216,13 @@ async fn a_date_from_which_email_is_processed_may_lie_only_so_far_back() {
         edit.process_email_from = Some(from);
         let outcome = admin.edit_mailbox(operator, world.ada_mailbox, &edit).await;
         assert_eq!(outcome.is_ok(), allowed, "{days}");
+    }
+    profile.process_email_from = None;
+    admin.update_profile(operator, &profile).await.unwrap();
+    for (days, allowed) in [(29, true), (31, false)] {
+        let from = postroom_provider::Clock::now(&*world.clock).minus(day * days);
+        let asked = admin.test_mailbox_from(operator, world.ada_mailbox, from);
+        assert_eq!(asked.await.is_ok(), allowed, "{days}");
     }
 }
 
