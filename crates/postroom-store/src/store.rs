@@ -389,7 +389,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Puts the rows of a mailbox that were filtered for a reason, and received from a time on, back
     /// to pending; answers how many. For settings that were changed so that the reason no longer
-    /// holds.
+    /// holds. The lease of the mailbox's incoming workload ends: a cycle that began before the change
+    /// must not filter any more by what held then.
     ///
     /// # Errors
     /// `NotFound` where there is no such mailbox.

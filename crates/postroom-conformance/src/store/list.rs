@@ -92,6 +92,7 @@ macro_rules! __store_checks {
                 illegal_steps_are_conflicts
                 quarantined_bytes_are_kept
                 a_replay_makes_it_pending
+                what_was_filtered_is_looked_at_again
                 a_moved_message_keeps_its_row
                 counts_and_pages_agree
                 another_mailboxs_row_is_not_found

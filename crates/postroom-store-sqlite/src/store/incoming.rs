@@ -7,7 +7,7 @@ use postroom_core::ledger::{
     SyncCursor,
 };
 use postroom_core::tracking::Decision;
-use postroom_core::{LedgerId, MailboxId, Timestamp, planted};
+use postroom_core::{LedgerId, MailboxId, Timestamp, Workload, planted};
 use postroom_store::{ErrorKind, FolderState, Lease, PageOutcome, PageRecord, Settlement};
 use rusqlite::{Connection, params};
 
@@ -432,6 +432,7 @@ pub(super) fn replay_filtered(
     now: Timestamp,
 ) -> Outcome<u64> {
     let no = mailboxes::number(write, mailbox)?;
+    schedule::interrupt(write, no, Workload::Incoming)?;
     let filtered = json(&LedgerState::Filtered { reason })?;
     let changed = change(
         write,

@@ -314,6 +314,17 @@ pub(super) fn release(write: &Write<'_>, lease: &Lease) -> Outcome<()> {
     Ok(())
 }
 
+/// Ends the lease of a workload, whoever holds it: what its cycle still writes is refused.
+pub(super) fn interrupt(write: &Write<'_>, mailbox_no: i64, workload: Workload) -> Outcome<()> {
+    change(
+        write,
+        "UPDATE workloads SET holder = NULL, lease_until_ms = 0
+         WHERE mailbox_no = ?1 AND workload = ?2 AND holder IS NOT NULL",
+        params![mailbox_no, workload.as_str()],
+    )?;
+    Ok(())
+}
+
 /// Whether any lease is held, its time up or not.
 pub(super) fn any_held(connection: &Connection) -> Outcome<bool> {
     let held = one(

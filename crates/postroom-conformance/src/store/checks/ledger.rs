@@ -320,6 +320,57 @@ pub(in crate::store) async fn a_replay_makes_it_pending(case: &mut Case) -> Chec
     Ok(())
 }
 
+pub(in crate::store) async fn what_was_filtered_is_looked_at_again(case: &mut Case) -> CheckResult {
+    let (user, lease) = case.incoming(1).await?;
+    let (other, other_lease) = case.incoming(2).await?;
+    let mut listed = page(user.id, &[1, 2, 3, 4, 5], "c1");
+    for (row, minutes) in listed.listed.iter_mut().zip([10, 20, 30]) {
+        row.received_at = Some(NOW.minus(MINUTE * minutes));
+    }
+    case.store().record_page(&lease, &listed, NOW).await?;
+    case.list(&other_lease, &[1]).await?;
+    let too_old = |mailbox, n| {
+        let reason = FilterReason::BeforeStart;
+        Settlement::new(ledger_id(mailbox, n), LedgerEvent::Filter { reason })
+    };
+    let settled = [
+        too_old(user.id, 1),
+        too_old(user.id, 2),
+        too_old(user.id, 3),
+        too_old(user.id, 4),
+        filtered(user.id, 5),
+    ];
+    case.store().settle(&lease, &settled).await?;
+    let other_settled = [too_old(other.id, 1)];
+    case.store().settle(&other_lease, &other_settled).await?;
+    let since = NOW.minus(MINUTE * 20);
+    let replay = async |mailbox| {
+        let reason = FilterReason::BeforeStart;
+        let store = case.store();
+        store.replay_filtered(mailbox, reason, since, NOW).await
+    };
+    // From that time on, and what says nothing of its time.
+    ensure_eq!(replay(user.id).await?, 3, "rows that are pending again");
+    ensure_eq!(
+        pending(case, &user).await?,
+        [remote(1), remote(2), remote(4)],
+        "pending rows"
+    );
+    ensure_eq!(pending(case, &other).await?, [], "another mailbox's rows");
+    ensure_eq!(replay(user.id).await?, 0, "rows the second time");
+    refused(
+        case.store().settle(&lease, &[too_old(user.id, 1)]).await,
+        ErrorKind::LeaseLost,
+        "filtering again by a cycle that began before",
+    )?;
+    case.store().settle(&other_lease, &[]).await?;
+    refused(
+        replay(MailboxId::from_random([99; 16])).await,
+        ErrorKind::NotFound,
+        "the rows of no mailbox",
+    )
+}
+
 pub(in crate::store) async fn a_moved_message_keeps_its_row(case: &mut Case) -> CheckResult {
     let (user, lease) = case.incoming(1).await?;
     case.list(&lease, &[1, 2]).await?;

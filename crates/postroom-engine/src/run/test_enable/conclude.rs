@@ -53,9 +53,6 @@ pub(super) async fn conclude(
     };
     let settings = &loaded.organization.settings.alerts;
     let Some(Failure { code, .. }) = failure else {
-        if let (Workload::Incoming, Some(from)) = (workload, job.incoming_from) {
-            begin_from(environment, job, from).await?;
-        }
         close_earlier(environment, &about).await?;
         recover(environment, job, workload, now).await?;
         if let Some(profile) = &loaded.profile {
@@ -149,7 +146,7 @@ async fn store_status(
             return Ok(false);
         }
         let mut mailbox = current.mailbox;
-        let mut moved = false;
+        let mut earlier = false;
         let state = mailbox.workload_mut(workload);
         match failure {
             None => {
@@ -165,7 +162,12 @@ async fn store_status(
             }
         }
         if failure.is_none() && workload == Workload::Incoming {
-            moved = mailbox.incoming_enabled_at.is_some() && mailbox.associated.is_none();
+            earlier = mailbox.incoming_enabled_at.is_some() && mailbox.associated.is_none();
+            if job.incoming_from.is_some() {
+                // Together with what enables it: no cycle begins with another date in between.
+                mailbox.process_email_from = job.incoming_from;
+                earlier = true;
+            }
             mailbox.incoming_enabled_at.get_or_insert(now);
             if let Some(profile) = &current.profile {
                 mailbox
@@ -175,7 +177,7 @@ async fn store_status(
         }
         match environment.store.update_mailbox(&mailbox).await {
             Ok(mailbox) => {
-                if moved && let Some(profile) = &current.profile {
+                if earlier && let Some(profile) = &current.profile {
                     look_again(environment, &mailbox, profile, now).await?;
                 }
                 return Ok(true);
@@ -188,20 +190,9 @@ async fn store_status(
     }
 }
 
-/// Processes email received from then on, as was asked for with the test: what was left alone as too
-/// old is looked at again. Source: domain section 4.
-async fn begin_from(environment: &Environment, job: &Job, from: Timestamp) -> Result<()> {
-    set_start(environment, job, from).await?;
-    let now = environment.now();
-    environment
-        .store
-        .replay_filtered(job.mailbox, FilterReason::BeforeStart, from, now)
-        .await?;
-    Ok(())
-}
-
-/// A mailbox that has come to another profile may have to process older email than before: what was
-/// left out for its age is looked at again. Source: seed 000, Process Email From.
+/// A mailbox that has come to another profile, or whose test asked for a date, may have to process
+/// older email than before: what was left out for its age is looked at again. Source: seed 000,
+/// Process Email From; domain section 4.
 async fn look_again(
     environment: &Environment,
     mailbox: &Mailbox,
@@ -215,22 +206,6 @@ async fn look_again(
             .await?;
     }
     Ok(())
-}
-
-async fn set_start(environment: &Environment, job: &Job, from: Timestamp) -> Result<()> {
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let mut mailbox = environment.load(job.mailbox).await?.mailbox;
-        mailbox.process_email_from = Some(from);
-        match environment.store.update_mailbox(&mailbox).await {
-            Ok(_) => return Ok(()),
-            Err(error)
-                if error.kind() == postroom_store::ErrorKind::Conflict && tries < CONFLICTS_MAX => {
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
 }
 
 /// Whether a test of the one says something about the other.
