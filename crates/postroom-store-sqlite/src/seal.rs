@@ -86,29 +86,44 @@ fn next_key_file(path: &Path) -> PathBuf {
 pub fn begin_key_rotation(path: &Path) -> Result<Secret> {
     const OPERATION: &str = "key.rotate";
     let next = next_key_file(path);
-    let read = |path: &Path| {
-        std::fs::read_to_string(path)
-            .ok()
-            .map(Zeroizing::new)
-            .filter(|text| parse(text).is_some())
-    };
-    if let Some(text) = read(&next) {
-        return Ok(Secret::new(text.as_str()));
-    }
-    // Cut short while it was written: nothing was ever sealed with it.
-    match std::fs::remove_file(&next) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(unusable(OPERATION, &next, error));
-        }
-        _ => {}
+    let failed = |error| unusable(OPERATION, &next, error);
+    if let Some(text) = begun(&next).map_err(failed)? {
+        return Ok(text);
     }
     create_key_file(&next)?;
-    read(&next)
-        .map(|text| Secret::new(text.as_str()))
-        .ok_or_else(|| {
-            StoreError::new(ErrorKind::Unavailable, Code::StoreUnavailable, OPERATION)
-                .with("path", next.display())
-        })
+    begun(&next)
+        .and_then(|text| text.ok_or_else(|| io::ErrorKind::InvalidData.into()))
+        .map_err(failed)
+}
+
+/// The key in the file of the next one, safe on the disk with its name: it may be all that opens the
+/// passwords from now on. What holds no key was cut short while it was written, so that nothing was
+/// ever sealed with it: it is removed. One that cannot be read stays, as it may be the one in use.
+fn begun(next: &Path) -> io::Result<Option<Secret>> {
+    let text = match std::fs::read_to_string(next) {
+        Ok(text) => Zeroizing::new(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Zeroizing::default(),
+        Err(error) => return Err(error),
+    };
+    if parse(&text).is_none() {
+        std::fs::remove_file(next)?;
+        return Ok(None);
+    }
+    std::fs::File::open(next)?.sync_all()?;
+    sync_folder_of(next);
+    Ok(Some(Secret::new(text.as_str())))
+}
+
+/// Makes names in the folder of a file durable, where folders can be synced.
+fn sync_folder_of(path: &Path) {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    if let Ok(folder) = std::fs::File::open(folder) {
+        let _ = folder.sync_all();
+    }
 }
 
 /// Puts the new key into the place of the old one, which is gone then.
@@ -119,14 +134,8 @@ pub fn finish_key_rotation(path: &Path) -> Result<()> {
     let next = next_key_file(path);
     match std::fs::rename(&next, path) {
         Ok(()) => {
-            if let Some(folder) = path
-                .parent()
-                .filter(|folder| !folder.as_os_str().is_empty())
-                && let Ok(folder) = std::fs::File::open(folder)
-            {
-                // Where folders cannot be synced the rename is done again by the next who opens it.
-                let _ = folder.sync_all();
-            }
+            // Where folders cannot be synced the rename is done again by the next who opens it.
+            sync_folder_of(path);
             Ok(())
         }
         // Whoever opened the store meanwhile has done it.

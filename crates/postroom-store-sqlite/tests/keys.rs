@@ -127,6 +127,14 @@ async fn a_rotation_cut_short_before_anything_was_sealed_is_taken_up_again() {
     std::fs::write(office.next(), "postroom-key-1:12").unwrap();
     let fresh = begin_key_rotation(&office.key).unwrap();
     assert!(fresh != first);
+    // What cannot be read may be the one in use: it stays, and says so.
+    std::fs::remove_file(office.next()).unwrap();
+    std::fs::create_dir(office.next()).unwrap();
+    let error = begin_key_rotation(&office.key).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(office.next().is_dir());
+    std::fs::remove_dir(office.next()).unwrap();
+    let fresh = begin_key_rotation(&office.key).unwrap();
     storage.store().rotate_key(&fresh).await.unwrap();
     finish_key_rotation(&office.key).unwrap();
     finish_key_rotation(&office.key).unwrap();
