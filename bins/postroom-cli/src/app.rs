@@ -47,12 +47,11 @@ pub(crate) fn create(global: &Global, name: &str, online: bool) -> Result<Made> 
     let key_file = global.key_file();
     let options = options(global);
     if options.path().exists() {
-        return Err(Failure::of(Exit::Failure, Code::AlreadyExists)
-            .message(format!(
-                "there is a file {} already",
-                options.path().display()
-            ))
-            .hint("Choose another place with --store PATH."));
+        return Err(Failure::exists(format!(
+            "there is a file {} already",
+            options.path().display()
+        ))
+        .hint("Choose another place with --store PATH."));
     }
     let from_environment = std::env::var_os(KEY_VARIABLE).is_some();
     let key_is_new = !from_environment && !key_file.exists();
@@ -72,7 +71,13 @@ pub(crate) fn create(global: &Global, name: &str, online: bool) -> Result<Made> 
         DeploymentKind::OnPremises
     };
     let organization = new_organization(name, kind);
-    SqliteStorage::create(&options, &organization).map_err(AdminError::from)?;
+    if let Err(error) = SqliteStorage::create(&options, &organization) {
+        if key_is_new {
+            // Nothing was sealed with it yet.
+            let _ = std::fs::remove_file(&key_file);
+        }
+        return Err(AdminError::from(error).into());
+    }
     Ok(Made {
         organization: organization.id,
         key_file,
@@ -241,7 +246,11 @@ impl<'a> App<'a> {
         }
         let mut mailboxes = Vec::new();
         for name in names {
-            mailboxes.push(self.mailbox(name).await?);
+            let mailbox = self.mailbox(name).await?;
+            // Named twice, or by name and by address: once is meant.
+            if !mailboxes.iter().any(|one: &Mailbox| one.id == mailbox.id) {
+                mailboxes.push(mailbox);
+            }
         }
         Ok(mailboxes)
     }

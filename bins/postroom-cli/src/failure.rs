@@ -91,6 +91,15 @@ impl Failure {
         }
     }
 
+    /// Something is there already.
+    pub(crate) fn exists(message: impl Into<String>) -> Self {
+        Self {
+            cause: None,
+            message: message.into(),
+            ..Self::of(Exit::Failure, Code::AlreadyExists)
+        }
+    }
+
     /// A file that cannot be read or written.
     pub(crate) fn file(what: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
         Self {
@@ -136,9 +145,12 @@ impl Failure {
         self.code
     }
 
-    /// What it is, without its code.
-    pub(crate) fn text(&self) -> &str {
-        &self.message
+    /// What it is and why, without its code.
+    pub(crate) fn reason(&self) -> String {
+        match &self.cause {
+            Some(cause) => format!("{}: {cause}", self.message),
+            None => self.message.clone(),
+        }
     }
 
     /// What it is, in a line.
@@ -241,7 +253,9 @@ impl From<AdminError> for Failure {
             detail = Some(inner.to_string());
             source = inner.source();
         }
-        if let Some(detail) = detail {
+        // What the facts say already is not said again.
+        let said = format!("{} failed: {}", error.operation(), failure.code);
+        if let Some(detail) = detail.filter(|detail| !detail.starts_with(&said)) {
             failure.facts.entry("detail".to_owned()).or_insert(detail);
         }
         // Whoever misspelled a kind of mail system did not meet one that refuses.

@@ -243,7 +243,7 @@ fn passwords(wanted: &Declaration, folder: &Path) -> (Secrets, Vec<Finding>) {
             }
             (Err(failure), Some(fields)) => {
                 let field = wanted_password.field.as_str();
-                let message = format!("{field}: {}", failure.text());
+                let message = format!("{field}: {}", failure.reason());
                 findings.push(Finding::about(noun, index, fields, Some(field), message));
             }
             (Err(_), None) => {}

@@ -11,12 +11,16 @@ use crate::failure::{Failure, Result};
 
 use crate::view;
 
+/// So many characters a name has at most.
+const NAME_MAX: usize = 200;
+
 /// Users.
 #[derive(Debug, Subcommand)]
 pub(crate) enum User {
     /// Create a user and their mailbox.
     Create {
         /// Their name.
+        #[arg(value_parser = party_name)]
         name: String,
         /// Their email address.
         address: EmailAddress,
@@ -41,6 +45,7 @@ pub(crate) enum Queue {
     /// Create a queue and its mailbox.
     Create {
         /// Its name.
+        #[arg(value_parser = party_name)]
         name: String,
         /// Its email address.
         address: EmailAddress,
@@ -68,6 +73,7 @@ pub(crate) enum PartyCommand {
         #[arg(long, value_enum, default_value = "contact")]
         kind: Kind,
         /// Its name.
+        #[arg(value_parser = party_name)]
         name: String,
         /// Its email addresses.
         #[arg(required = true)]
@@ -163,6 +169,16 @@ impl PartyCommand {
     }
 }
 
+/// A name as a mailbox can have it: refused before there is a party without one.
+fn party_name(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    if (1..=NAME_MAX).contains(&name.chars().count()) {
+        Ok(name.to_owned())
+    } else {
+        Err(format!("must have 1 to {NAME_MAX} characters"))
+    }
+}
+
 fn stored(error: crate::api::StoreError) -> Failure {
     crate::api::AdminError::from(error).into()
 }
@@ -183,11 +199,10 @@ async fn with_mailbox(app: &App<'_>, kind: PartyKind, name: &str, address: Email
         .find_mailbox(&app.principal, address.as_str())
         .await
     {
-        return Err(Failure::of(
-            crate::failure::Exit::Failure,
-            crate::api::Code::AlreadyExists,
-        )
-        .message(format!("{address} is the address of {}", mailbox.name)));
+        return Err(Failure::exists(format!(
+            "{address} is the address of {}",
+            mailbox.name
+        )));
     }
     let id = app
         .crm()
@@ -206,8 +221,9 @@ async fn with_mailbox(app: &App<'_>, kind: PartyKind, name: &str, address: Email
         kind.as_str()
     ));
     if mailbox.profile.is_none() {
-        app.output
-            .note("It has no profile yet: postroom mailbox edit ADDRESS --profile NAME");
+        app.output.note(format!(
+            "It has no profile yet: postroom mailbox edit {address} --profile NAME"
+        ));
     }
     app.output.note(format!(
         "The address is pending approval: postroom approve {address}"
@@ -229,11 +245,19 @@ async fn switch(app: &App<'_>, kind: PartyKind, text: &str, active: bool) -> Res
         .await
         .map_err(stored)?;
     let wanted = text.trim().to_lowercase();
-    let found = parties.iter().find(|one| {
+    let mut found = parties.iter().filter(|one| {
         one.party.name.to_lowercase() == wanted
             || one.party.id.to_string() == wanted
             || one.addresses.iter().any(|a| a.normalized() == wanted)
     });
+    let (found, another) = (found.next(), found.next());
+    if another.is_some() {
+        let kind = kind.as_str();
+        return Err(
+            Failure::usage(format!("{text} is the name or address of several {kind}s"))
+                .hint(format!("Use the id, which postroom {kind} list shows.")),
+        );
+    }
     let Some(found) = found else {
         let names = parties.iter().map(|one| one.party.name.as_str());
         let failure = Failure::not_found(format!("there is no {} {text}", kind.as_str()));

@@ -132,6 +132,10 @@ async fn contradictions_of_a_profile_name_their_field() {
             &["--auto-discover", "true", "--port", "8443"],
             "incoming.port",
         ),
+        (
+            &["--url", "https://ada:secret@mail.example.org/EWS"],
+            "incoming.location",
+        ),
         (&["--connections", "301"], "connections max"),
         (&["--polling-minutes", "1441"], "polling interval min"),
         (&["--email-alert", "true"], "owner address"),
@@ -147,6 +151,21 @@ async fn contradictions_of_a_profile_name_their_field() {
             .await
             .failed(2, "configuration-invalid");
         assert!(ran.err.contains(&format!("{field}: ")), "{field}: {ran:?}");
+    }
+    // Of what is no number of that kind it is told what it may be, not that there is no such flag.
+    for (flag, value) in [
+        ("--port", "-1"),
+        ("--connections", "-5"),
+        ("--timeout", "-1"),
+    ] {
+        let ran = office
+            .run(&["profile", "update", "Office", flag, value])
+            .await;
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(
+            ran.err.contains(flag) && !ran.err.contains("unexpected"),
+            "{ran:?}"
+        );
     }
     office.run(&["user", "create", "Ada", ADA]).await.ok();
     let ran = office.run(&["profile", "delete", "Office"]).await;

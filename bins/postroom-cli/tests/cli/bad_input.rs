@@ -234,6 +234,24 @@ async fn names_that_do_not_exist() {
             .code,
         2
     );
+    // Without a name there is no mailbox, and then no user either.
+    for name in ["", " ", &"x".repeat(201)] {
+        let ran = office
+            .run(&["user", "create", name, "bob@example.org"])
+            .await;
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.err.contains("1 to 200 characters"), "{ran:?}");
+    }
+    let users = office.run(&["user", "list"]).await.ok();
+    assert!(!users.out.contains("bob@example.org"), "{users:?}");
+    // Two of a name: nobody guesses which one is meant.
+    office
+        .run(&["user", "create", "Ada", "ada.two@example.org"])
+        .await
+        .ok();
+    let ran = office.run(&["user", "deactivate", "Ada"]).await;
+    ran.failed(2, "invalid-input");
+    office.run(&["user", "deactivate", ADA]).await.ok();
     // Without a terminal nobody can be asked.
     let url = office.listening.url();
     office
@@ -252,6 +270,11 @@ async fn a_store_that_cannot_be_used() {
     );
     folder.run(&["status"]).await.failed(6, "store-corrupt");
     folder.run(&["init"]).await.failed(1, "already-exists");
+    // An attempt that fails leaves no key behind.
+    folder.write("file", "");
+    let ran = folder.run(&["--store", "file/x.sqlite", "--key-file", "x.key", "init"]);
+    assert_ne!(ran.await.code, 0);
+    assert!(!folder.path("x.key").exists());
 
     let newer = Folder::new();
     newer.run(&["init"]).await.ok();

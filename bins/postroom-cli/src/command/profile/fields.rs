@@ -97,7 +97,7 @@ pub(crate) struct Fields {
     #[arg(long, visible_alias = "incoming-url")]
     url: Option<String>,
     /// The port, where the location names none; `none` takes it away.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     port: Option<String>,
     /// Whether TLS is required.
     #[arg(long, value_name = "BOOL")]
@@ -124,7 +124,7 @@ pub(crate) struct Fields {
     #[arg(long, value_name = "URL")]
     outgoing_url: Option<String>,
     /// The outgoing port; `none` takes it away.
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", allow_negative_numbers = true)]
     outgoing_port: Option<String>,
     /// Whether TLS is required for outgoing connections.
     #[arg(long, value_name = "BOOL")]
@@ -143,10 +143,10 @@ pub(crate) struct Fields {
     description: Option<String>,
     /// Simultaneous connections, 1 to 300; per mailbox where each has its own credentials, else for
     /// all of the profile.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     connections: Option<u16>,
     /// At least so many minutes between two polls of a mailbox, 0 to 1440.
-    #[arg(long, value_name = "MINUTES")]
+    #[arg(long, value_name = "MINUTES", allow_negative_numbers = true)]
     polling_minutes: Option<u64>,
     /// Process email received from then on, such as 2026-11-22 or 2026-11-22T08:00:00Z; `none` takes
     /// the date away. A later date holds for all mailboxes, an earlier one for those that come to the
@@ -163,7 +163,7 @@ pub(crate) struct Fields {
     #[arg(long, value_name = "ADDRESS")]
     owner_address: Option<EmailAddress>,
     /// Give up on a request after so many seconds, 1 to 100.
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     timeout: Option<u64>,
     /// The version of the Exchange server, for the support check: 2010-sp3, 2013, 2013-sp1, 2016,
     /// 2019, se and others; `none` takes it away.
@@ -206,6 +206,10 @@ where
             Err(error) => Err(Failure::usage(format!("{what}: {text}: {error}"))),
         },
     }
+}
+
+fn port(text: Option<&String>, what: &str) -> Result<Option<Option<u16>>> {
+    parsed(text, what).map_err(|failure| failure.hint("A port is a number from 1 to 65535."))
 }
 
 impl Fields {
@@ -295,11 +299,11 @@ impl Fields {
         );
         set(
             &mut profile.incoming.port,
-            parsed(self.port.as_ref(), "--port")?,
+            port(self.port.as_ref(), "--port")?,
         );
         set(
             &mut profile.outgoing.port,
-            parsed(self.outgoing_port.as_ref(), "--outgoing-port")?,
+            port(self.outgoing_port.as_ref(), "--outgoing-port")?,
         );
         set(&mut profile.incoming.ssl, self.ssl);
         set(&mut profile.outgoing.ssl, self.outgoing_ssl);
