@@ -85,7 +85,11 @@ impl Admin {
         }
         let organization = self.environment.store.organization().await?;
         if let Some(error) = too_early(&organization, Some(from), self.environment.now()) {
-            return Err(EngineError::invalid(ACTION, "incoming_from", &error.message));
+            return Err(EngineError::invalid(
+                ACTION,
+                "incoming_from",
+                &error.message,
+            ));
         }
         let mut job = self.job_for(principal, &mailbox, JobKind::TestAndEnable);
         job.incoming_from = Some(from);
