@@ -23,4 +23,12 @@ pub trait Directory: fmt::Debug + Send + Sync {
     /// Adds the party, or changes the one that has its id; these are all of its addresses from now
     /// on. Idempotent.
     async fn put_party(&self, party: &Party, addresses: &[EmailAddress]) -> Result<()>;
+
+    /// Several, each as [`Self::put_party`] does. An application may do all in one unit of work.
+    async fn put_parties(&self, parties: &[(Party, Vec<EmailAddress>)]) -> Result<()> {
+        for (party, addresses) in parties {
+            self.put_party(party, addresses).await?;
+        }
+        Ok(())
+    }
 }

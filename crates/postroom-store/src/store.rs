@@ -126,6 +126,25 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// `AlreadyExists` where another one has the address or belongs to the same party.
     async fn create_mailbox(&self, mailbox: &Mailbox) -> Result<()>;
 
+    /// Adds several mailboxes, each as [`Self::create_mailbox`] does and with its entry in the audit
+    /// trail; one that is refused does not keep the others from being added. A store may do all in one
+    /// unit of work.
+    ///
+    /// # Errors
+    /// For each: as [`Self::create_mailbox`]. As a whole: what concerns all of them, and then nothing
+    /// was added, or only the first ones.
+    async fn create_mailboxes(&self, new: &[MailboxChange]) -> Result<Vec<Result<()>>> {
+        let mut outcomes = Vec::with_capacity(new.len());
+        for one in new {
+            let outcome = self.create_mailbox(&one.mailbox).await;
+            if let (Ok(()), Some(entry)) = (&outcome, &one.audit) {
+                self.audit(entry).await?;
+            }
+            outcomes.push(outcome);
+        }
+        Ok(outcomes)
+    }
+
     /// Changes what administrators set (everything but the runtime state of workloads: health,
     /// due times, idle cycles, when cycles ran) and counts the revision up; answers the mailbox as
     /// stored. A workload that is put back into processing starts healthy and without idle cycles.
@@ -161,8 +180,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         Ok(found)
     }
 
-    /// Changes several mailboxes, each as [`Self::update_mailbox`] does and with its entry in the
-    /// audit trail; one that is refused does not keep the others from being changed. A store may do
+    /// Changes several mailboxes, each as [`Self::update_mailbox`] does and with what goes with the
+    /// change, such as its entry in the audit trail; one that is refused does not keep the others from being changed. A store may do
     /// all in one unit of work.
     ///
     /// # Errors
@@ -172,8 +191,25 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         let mut outcomes = Vec::with_capacity(changes.len());
         for change in changes {
             let outcome = self.update_mailbox(&change.mailbox).await;
-            if let (Ok(_), Some(entry)) = (&outcome, &change.audit) {
-                self.audit(entry).await?;
+            if let Ok(mailbox) = &outcome {
+                if let Some(entry) = &change.audit {
+                    self.audit(entry).await?;
+                }
+                let mut due = change.due;
+                if let Some(again) = change.look_again {
+                    let found = self
+                        .replay_filtered(mailbox.id, again.reason, again.since, again.now)
+                        .await?;
+                    if found > 0 && mailbox.incoming.enabled {
+                        due = due.or(Some(again.now));
+                    }
+                }
+                for workload in Workload::ALL {
+                    let wanted = change.due.is_some() || workload == Workload::Incoming;
+                    if let Some(at) = due.filter(|_| wanted && mailbox.workload(workload).enabled) {
+                        self.set_due(mailbox.id, workload, at).await?;
+                    }
+                }
             }
             outcomes.push(outcome);
         }

@@ -9,7 +9,9 @@ use postroom_core::audit::AuditEntry;
 use postroom_core::email::{ContentIdentity, ContentKey, MessageId};
 use postroom_core::health::Health;
 use postroom_core::job::JobState;
-use postroom_core::ledger::{FolderId, LedgerEntry, LedgerEvent, RemoteId, SyncCursor};
+use postroom_core::ledger::{
+    FilterReason, FolderId, LedgerEntry, LedgerEvent, RemoteId, SyncCursor,
+};
 use postroom_core::mailbox::{MailboxStatus, OwnerKind};
 use postroom_core::outbox::OutboxEntry;
 use postroom_core::tracking::{Decision, IndexedEmail};
@@ -83,7 +85,7 @@ impl MailboxFilter {
     }
 }
 
-/// A change of one mailbox among several, and what the audit trail is to say of it.
+/// A change of one mailbox among several, and what goes with it.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct MailboxChange {
@@ -91,13 +93,43 @@ pub struct MailboxChange {
     pub mailbox: Mailbox,
     /// Kept with the change, where there is one.
     pub audit: Option<AuditEntry>,
+    /// What was filtered is looked at again, as [`Store::replay_filtered`](crate::Store::replay_filtered)
+    /// does; where that is anything, incoming email becomes due if it is enabled.
+    pub look_again: Option<LookAgain>,
+    /// Every enabled workload becomes due at that time.
+    pub due: Option<Timestamp>,
+}
+
+/// Which messages are looked at again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LookAgain {
+    /// Those that were filtered for this reason.
+    pub reason: FilterReason,
+    /// And received from then on.
+    pub since: Timestamp,
+    /// They are pending from now on.
+    pub now: Timestamp,
+}
+
+impl LookAgain {
+    /// Messages filtered for that reason and received from then on.
+    #[must_use]
+    pub const fn new(reason: FilterReason, since: Timestamp, now: Timestamp) -> Self {
+        Self { reason, since, now }
+    }
 }
 
 impl MailboxChange {
     /// A change with its entry in the audit trail.
     #[must_use]
     pub const fn new(mailbox: Mailbox, audit: Option<AuditEntry>) -> Self {
-        Self { mailbox, audit }
+        Self {
+            mailbox,
+            audit,
+            look_again: None,
+            due: None,
+        }
     }
 }
 

@@ -47,6 +47,7 @@ macro_rules! __store_checks {
             [$($arguments)*]
             configuration: [
                 the_organization_is_kept
+                settings_change_with_their_history
                 profiles_are_kept_by_name
                 a_profile_name_is_unique_without_case
                 a_profile_in_use_stays
@@ -66,6 +67,11 @@ macro_rules! __store_checks {
                 administrators_do_not_touch_what_cycles_leave
                 a_cycle_that_disables_shows_to_administrators
                 listings_are_filtered_and_paged
+                every_filter_selects
+                several_are_read_in_the_order_asked_for
+                several_are_added_each_for_itself
+                several_are_changed_each_for_itself
+                what_goes_with_a_change_goes_with_it
             ]
             schedule: [
                 what_is_due_comes_longest_overdue_first

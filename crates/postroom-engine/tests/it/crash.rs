@@ -151,6 +151,7 @@ store! {
     rotate_key(key: &Secret) -> u64;
     delete_secret(owner: SecretOwner) -> ();
     create_mailbox(mailbox: &Mailbox) -> ();
+    create_mailboxes(new: &[MailboxChange]) -> Vec<Result<()>>;
     update_mailbox(mailbox: &Mailbox) -> Mailbox;
     mailbox(id: MailboxId) -> Option<Mailbox>;
     mailbox_by_address(address: &EmailAddress) -> Option<Mailbox>;

@@ -36,4 +36,17 @@ impl Directory for SqliteCrm {
             })
             .await
     }
+
+    async fn put_parties(&self, parties: &[(Party, Vec<EmailAddress>)]) -> Result<()> {
+        let all = parties.to_vec();
+        self.handle
+            .write("party.put_several", move |db| {
+                for (party, addresses) in &all {
+                    parties::save(db, party)?;
+                    parties::set_addresses(db, party.id, addresses)?;
+                }
+                Ok(())
+            })
+            .await
+    }
 }

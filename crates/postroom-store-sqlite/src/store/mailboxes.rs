@@ -7,10 +7,10 @@ use postroom_core::health::Health;
 use postroom_core::mailbox::{MailboxOwner, MailboxStatus, OwnerKind, WorkloadState};
 use postroom_core::tracking::TrackingFilter;
 use postroom_core::{EmailAddress, Mailbox, MailboxId, PartyId, Timestamp, Workload};
-use postroom_store::{MailboxChange, MailboxFilter, MailboxOfParty, Page};
+use postroom_store::{LookAgain, MailboxChange, MailboxFilter, MailboxOfParty, Page};
 use rusqlite::{Connection, params};
 
-use super::config;
+use super::{config, incoming, schedule};
 use crate::database::{Read, Write};
 use crate::failure::{Failure, Outcome};
 use crate::sql::{Id, Prepared, Row, all, change, insert, int, json, one};
@@ -204,6 +204,48 @@ pub(super) fn update(write: &Write<'_>, mailbox: &Mailbox) -> Outcome<Mailbox> {
 }
 
 /// One after the other in one transaction: a refusal comes before anything of its row is written.
+pub(super) fn create_all(write: &Write<'_>, new: &[MailboxChange]) -> Outcome<Vec<Outcome<()>>> {
+    let mut outcomes = Vec::with_capacity(new.len());
+    for one in new {
+        match create(write, &one.mailbox) {
+            Ok(()) => {
+                if let Some(entry) = &one.audit {
+                    config::audit(write, entry)?;
+                }
+                outcomes.push(Ok(()));
+            }
+            Err(refused @ Failure::Refused { .. }) => outcomes.push(Err(refused)),
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(outcomes)
+}
+
+/// What goes with a change that was stored.
+fn follow(write: &Write<'_>, change: &MailboxChange, mailbox: &Mailbox) -> Outcome<()> {
+    if let Some(entry) = &change.audit {
+        config::audit(write, entry)?;
+    }
+    if let Some(again) = change.look_again {
+        let LookAgain {
+            reason, since, now, ..
+        } = again;
+        let found = incoming::replay_filtered(write, mailbox.id, reason, since, now)?;
+        if found > 0 && mailbox.incoming.enabled {
+            schedule::set_due(write, mailbox.id, Workload::Incoming, now)?;
+        }
+    }
+    if let Some(at) = change.due {
+        for workload in Workload::ALL {
+            if mailbox.workload(workload).enabled {
+                schedule::set_due(write, mailbox.id, workload, at)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One after the other in one transaction: a refusal comes before anything of its row is written.
 pub(super) fn update_all(
     write: &Write<'_>,
     changes: &[MailboxChange],
@@ -212,9 +254,7 @@ pub(super) fn update_all(
     for one in changes {
         match update(write, &one.mailbox) {
             Ok(mailbox) => {
-                if let Some(entry) = &one.audit {
-                    config::audit(write, entry)?;
-                }
+                follow(write, one, &mailbox)?;
                 outcomes.push(Ok(mailbox));
             }
             Err(refused @ Failure::Refused { .. }) => outcomes.push(Err(refused)),

@@ -38,7 +38,8 @@ use postroom_store::{
     PageRecord, Result, SecretOwner, Settlement, Store, TokenNumbers,
 };
 
-use crate::database::Handle;
+use crate::database::{Handle, Read, Write};
+use crate::failure::Outcome;
 use crate::index::{self, KnownEmail};
 use crate::seal::{KeySource, Seal};
 
@@ -56,6 +57,36 @@ impl SqliteStore {
     pub(crate) fn path(&self) -> &Path {
         self.handle.database.path()
     }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Read<'_>) -> Outcome<T> + Send + 'static,
+    ) -> Result<T> {
+        self.handle.read(operation, work).await
+    }
+
+    async fn read_mapped<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Read<'_>) -> Outcome<T> + Send + 'static,
+    ) -> Result<T> {
+        self.handle.read_mapped(operation, work).await
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&mut Write<'_>) -> Outcome<T> + Send + 'static,
+    ) -> Result<T> {
+        self.handle.write(operation, work).await
+    }
+}
+
+/// What became of each, as the caller is told.
+fn told<T>(operation: &'static str, outcomes: Vec<Outcome<T>>) -> Vec<Result<T>> {
+    let told = |outcome: Outcome<T>| outcome.map_err(|failure| failure.told(operation));
+    outcomes.into_iter().map(told).collect()
 }
 
 #[async_trait]
@@ -64,31 +95,24 @@ impl Store for SqliteStore {
         const OPERATION: &str = "engine.claim";
         let claim = claim::claim(self.path())?;
         // Whoever holds a lease now is gone: it was killed, or dropped half way.
-        let held = self
-            .handle
-            .read(OPERATION, |db| schedule::any_held(db))
-            .await?;
+        let held = self.read(OPERATION, |db| schedule::any_held(db)).await?;
         if held {
-            self.handle
-                .write(OPERATION, |db| schedule::release_all(db))
+            self.write(OPERATION, |db| schedule::release_all(db))
                 .await?;
         }
         Ok(claim)
     }
 
     async fn organization(&self) -> Result<Organization> {
-        self.handle
-            .read("organization.read", config::organization)
-            .await
+        self.read("organization.read", config::organization).await
     }
 
     async fn save_organization(&self, organization: &Organization) -> Result<()> {
         let organization = organization.clone();
-        self.handle
-            .write("organization.save", move |db| {
-                config::save_organization(db, &organization)
-            })
-            .await
+        self.write("organization.save", move |db| {
+            config::save_organization(db, &organization)
+        })
+        .await
     }
 
     async fn change_organization(
@@ -99,55 +123,48 @@ impl Store for SqliteStore {
     ) -> Result<()> {
         let (expected, next) = (expected.clone(), next.clone());
         let changes = changes.to_vec();
-        self.handle
-            .write("organization.change", move |db| {
-                config::change_organization(db, &expected, &next, &changes)
-            })
-            .await
+        self.write("organization.change", move |db| {
+            config::change_organization(db, &expected, &next, &changes)
+        })
+        .await
     }
 
     async fn setting_changes(&self, name: Option<&str>, page: Page) -> Result<Vec<SettingChange>> {
         let name = name.map(str::to_owned);
-        self.handle
-            .read("setting.history", move |db| {
-                config::setting_changes(db, name.as_deref(), page)
-            })
-            .await
+        self.read("setting.history", move |db| {
+            config::setting_changes(db, name.as_deref(), page)
+        })
+        .await
     }
 
     async fn profiles(&self) -> Result<Vec<ServerProfile>> {
-        self.handle.read("profile.list", config::profiles).await
+        self.read("profile.list", config::profiles).await
     }
 
     async fn profile(&self, id: ProfileId) -> Result<Option<ServerProfile>> {
-        self.handle
-            .read("profile.read", move |db| config::profile(db, id))
+        self.read("profile.read", move |db| config::profile(db, id))
             .await
     }
 
     async fn save_profile(&self, profile: &ServerProfile) -> Result<()> {
         let profile = profile.clone();
-        self.handle
-            .write("profile.save", move |db| config::save_profile(db, &profile))
+        self.write("profile.save", move |db| config::save_profile(db, &profile))
             .await
     }
 
     async fn delete_profile(&self, id: ProfileId) -> Result<()> {
-        self.handle
-            .write("profile.delete", move |db| config::delete_profile(db, id))
+        self.write("profile.delete", move |db| config::delete_profile(db, id))
             .await
     }
 
     async fn put_secret(&self, owner: SecretOwner, secret: &Secret) -> Result<()> {
         let secret = secret.clone();
-        self.handle
-            .write("secret.put", move |db| secrets::put(db, owner, &secret))
+        self.write("secret.put", move |db| secrets::put(db, owner, &secret))
             .await
     }
 
     async fn secret(&self, owner: SecretOwner) -> Result<Option<Secret>> {
-        self.handle
-            .read("secret.read", move |db| secrets::get(db, owner))
+        self.read("secret.read", move |db| secrets::get(db, owner))
             .await
     }
 
@@ -158,140 +175,121 @@ impl Store for SqliteStore {
             .map_err(|failure| failure.told(OPERATION))?;
         self.handle
             .with_database(OPERATION, move |database| {
-                // Known before it is in use: nobody finds a secret that no known key opens.
-                database.keys.add(Arc::clone(&seal));
-                let done = database.write(|write| secrets::rotate(write, &seal));
-                match &done {
-                    Ok(_) => database.keys.replace(seal),
-                    Err(_) => database.keys.remove(&seal),
-                }
-                done
+                secrets::rotate_in(database, seal)
             })
             .await
     }
 
     async fn delete_secret(&self, owner: SecretOwner) -> Result<()> {
-        self.handle
-            .write("secret.delete", move |db| secrets::delete(db, owner))
+        self.write("secret.delete", move |db| secrets::delete(db, owner))
             .await
     }
 
     async fn create_mailbox(&self, mailbox: &Mailbox) -> Result<()> {
         let mailbox = mailbox.clone();
-        self.handle
-            .write("mailbox.create", move |db| mailboxes::create(db, &mailbox))
+        self.write("mailbox.create", move |db| mailboxes::create(db, &mailbox))
             .await
+    }
+
+    async fn create_mailboxes(&self, new: &[MailboxChange]) -> Result<Vec<Result<()>>> {
+        const OPERATION: &str = "mailbox.create_several";
+        let new = new.to_vec();
+        self.write(OPERATION, move |db| mailboxes::create_all(db, &new))
+            .await
+            .map(|made| told(OPERATION, made))
     }
 
     async fn update_mailbox(&self, mailbox: &Mailbox) -> Result<Mailbox> {
         let mailbox = mailbox.clone();
-        self.handle
-            .write("mailbox.update", move |db| mailboxes::update(db, &mailbox))
+        self.write("mailbox.update", move |db| mailboxes::update(db, &mailbox))
             .await
     }
 
     async fn mailbox(&self, id: MailboxId) -> Result<Option<Mailbox>> {
-        self.handle
-            .read("mailbox.read", move |db| mailboxes::get(db, id))
+        self.read("mailbox.read", move |db| mailboxes::get(db, id))
             .await
     }
 
     async fn mailbox_by_address(&self, address: &EmailAddress) -> Result<Option<Mailbox>> {
         let address = address.clone();
-        self.handle
-            .read("mailbox.by_address", move |db| {
-                mailboxes::by_address(db, &address)
-            })
-            .await
+        self.read("mailbox.by_address", move |db| {
+            mailboxes::by_address(db, &address)
+        })
+        .await
     }
 
     async fn mailboxes_of(&self, parties: &[PartyId]) -> Result<Vec<MailboxOfParty>> {
         let parties = parties.to_vec();
-        self.handle
-            .read("mailbox.of_parties", move |db| {
-                mailboxes::of_parties(db, &parties)
-            })
-            .await
+        self.read("mailbox.of_parties", move |db| {
+            mailboxes::of_parties(db, &parties)
+        })
+        .await
     }
 
     async fn mailboxes(&self, filter: &MailboxFilter, page: Page) -> Result<Vec<Mailbox>> {
         let filter = filter.clone();
-        self.handle
-            .read("mailbox.list", move |db| mailboxes::list(db, &filter, page))
+        self.read("mailbox.list", move |db| mailboxes::list(db, &filter, page))
             .await
     }
 
     async fn mailbox_ids(&self, filter: &MailboxFilter, page: Page) -> Result<Vec<MailboxId>> {
         let filter = filter.clone();
-        self.handle
-            .read("mailbox.ids", move |db| {
-                mailboxes::list_ids(db, &filter, page)
-            })
-            .await
+        self.read("mailbox.ids", move |db| {
+            mailboxes::list_ids(db, &filter, page)
+        })
+        .await
     }
 
     async fn mailboxes_by_id(&self, ids: &[MailboxId]) -> Result<Vec<Mailbox>> {
         let ids = ids.to_vec();
-        self.handle
-            .read("mailbox.read_several", move |db| {
-                mailboxes::get_all(db, &ids)
-            })
-            .await
+        self.read("mailbox.read_several", move |db| {
+            mailboxes::get_all(db, &ids)
+        })
+        .await
     }
 
     async fn update_mailboxes(&self, changes: &[MailboxChange]) -> Result<Vec<Result<Mailbox>>> {
         const OPERATION: &str = "mailbox.update_several";
         let changes = changes.to_vec();
-        let outcomes = self
-            .handle
-            .write(OPERATION, move |db| mailboxes::update_all(db, &changes))
-            .await?;
-        Ok(outcomes
-            .into_iter()
-            .map(|outcome| outcome.map_err(|failure| failure.told(OPERATION)))
-            .collect())
+        self.write(OPERATION, move |db| mailboxes::update_all(db, &changes))
+            .await
+            .map(|changed| told(OPERATION, changed))
     }
 
     async fn audit(&self, entry: &AuditEntry) -> Result<()> {
         let entry = entry.clone();
-        self.handle
-            .write("audit.add", move |db| config::audit(db, &entry))
+        self.write("audit.add", move |db| config::audit(db, &entry))
             .await
     }
 
     async fn audit_trail(&self, page: Page) -> Result<Vec<AuditEntry>> {
-        self.handle
-            .read("audit.list", move |db| config::audit_trail(db, page))
+        self.read("audit.list", move |db| config::audit_trail(db, page))
             .await
     }
 
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Due>> {
-        self.handle
-            .read("schedule.due", move |db| schedule::due(db, now, limit))
+        self.read("schedule.due", move |db| schedule::due(db, now, limit))
             .await
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>> {
-        self.handle
-            .read("schedule.next_due", move |db| schedule::next_due(db))
+        self.read("schedule.next_due", move |db| schedule::next_due(db))
             .await
     }
 
     async fn set_due(&self, mailbox: MailboxId, workload: Workload, at: Timestamp) -> Result<()> {
-        self.handle
-            .write("schedule.set_due", move |db| {
-                schedule::set_due(db, mailbox, workload, at)
-            })
-            .await
+        self.write("schedule.set_due", move |db| {
+            schedule::set_due(db, mailbox, workload, at)
+        })
+        .await
     }
 
     async fn correct_times(&self, latest: &LatestTimes) -> Result<u64> {
         let latest = *latest;
-        self.handle
-            .write("schedule.correct_times", move |db| {
-                clock::correct(db, &latest)
-            })
-            .await
+        self.write("schedule.correct_times", move |db| {
+            clock::correct(db, &latest)
+        })
+        .await
     }
 
     async fn acquire_lease(
@@ -302,11 +300,10 @@ impl Store for SqliteStore {
         now: Timestamp,
         duration: Duration,
     ) -> Result<Option<Lease>> {
-        self.handle
-            .write("lease.acquire", move |db| {
-                schedule::acquire(db, mailbox, workload, holder, now, duration)
-            })
-            .await
+        self.write("lease.acquire", move |db| {
+            schedule::acquire(db, mailbox, workload, holder, now, duration)
+        })
+        .await
     }
 
     async fn renew_lease(
@@ -316,28 +313,25 @@ impl Store for SqliteStore {
         duration: Duration,
     ) -> Result<Lease> {
         let lease = lease.clone();
-        self.handle
-            .write("lease.renew", move |db| {
-                schedule::renew(db, &lease, now, duration)
-            })
-            .await
+        self.write("lease.renew", move |db| {
+            schedule::renew(db, &lease, now, duration)
+        })
+        .await
     }
 
     async fn release_lease(&self, lease: &Lease) -> Result<()> {
         let lease = lease.clone();
-        self.handle
-            .write("lease.release", move |db| schedule::release(db, &lease))
+        self.write("lease.release", move |db| schedule::release(db, &lease))
             .await
     }
 
     async fn record_cycle(&self, lease: &Lease, cycle: &CycleRecord) -> Result<()> {
         let lease = lease.clone();
         let cycle = cycle.clone();
-        self.handle
-            .write("schedule.record_cycle", move |db| {
-                schedule::record_cycle(db, &lease, &cycle)
-            })
-            .await
+        self.write("schedule.record_cycle", move |db| {
+            schedule::record_cycle(db, &lease, &cycle)
+        })
+        .await
     }
 
     async fn begin_cycle(
@@ -348,15 +342,10 @@ impl Store for SqliteStore {
         now: Timestamp,
         duration: Duration,
     ) -> Result<Option<CycleStart>> {
-        self.handle
-            .write("cycle.begin", move |db| {
-                let mut beginning = schedule::Beginning::new(db, holder, now, duration)?;
-                match beginning.read(mailbox, workload)? {
-                    Some(start) => beginning.take(start).map(Some),
-                    None => Ok(None),
-                }
-            })
-            .await
+        self.write("cycle.begin", move |db| {
+            schedule::begin(db, mailbox, workload, (holder, now, duration))
+        })
+        .await
     }
 
     async fn begin_cycles(
@@ -368,57 +357,36 @@ impl Store for SqliteStore {
     ) -> Result<Vec<Result<Option<CycleStart>>>> {
         const OPERATION: &str = "cycle.begin";
         let wanted = wanted.to_vec();
-        self.handle
-            .write(OPERATION, move |db| {
-                let mut beginning = schedule::Beginning::new(db, holder, now, duration)?;
-                let mut begun = Vec::with_capacity(wanted.len());
-                for (mailbox, workload) in wanted {
-                    begun.push(match beginning.read(mailbox, workload) {
-                        Ok(Some(start)) => Ok(Some(beginning.take(start)?)),
-                        Ok(None) => Ok(None),
-                        Err(failure) => Err(failure.told(OPERATION)),
-                    });
-                }
-                Ok(begun)
-            })
-            .await
+        self.write(OPERATION, move |db| {
+            schedule::begin_all(db, &wanted, (holder, now, duration))
+        })
+        .await
+        .map(|begun| told(OPERATION, begun))
     }
 
     async fn finish_cycles(&self, ended: &[(Lease, CycleRecord)]) -> Result<Vec<Result<()>>> {
         const OPERATION: &str = "cycle.finish";
         let ended = ended.to_vec();
-        self.handle
-            .write(OPERATION, move |db| {
-                let mut finished = Vec::with_capacity(ended.len());
-                for (lease, cycle) in &ended {
-                    finished.push(match schedule::finish_cycle(db, lease, cycle) {
-                        Ok(()) => Ok(()),
-                        Err(failure) if failure.is_refusal() => Err(failure.told(OPERATION)),
-                        Err(failure) => return Err(failure),
-                    });
-                }
-                Ok(finished)
-            })
+        self.write(OPERATION, move |db| schedule::finish_all(db, &ended))
             .await
+            .map(|finished| told(OPERATION, finished))
     }
 
     async fn finish_cycle(&self, lease: &Lease, cycle: &CycleRecord) -> Result<()> {
         let lease = lease.clone();
         let cycle = cycle.clone();
-        self.handle
-            .write("cycle.finish", move |db| {
-                schedule::finish_cycle(db, &lease, &cycle)
-            })
-            .await
+        self.write("cycle.finish", move |db| {
+            schedule::finish_cycle(db, &lease, &cycle)
+        })
+        .await
     }
 
     async fn folder_state(&self, mailbox: MailboxId, folder: &FolderId) -> Result<FolderState> {
         let folder = folder.clone();
-        self.handle
-            .read("folder.state", move |db| {
-                incoming::folder_state(db, mailbox, &folder)
-            })
-            .await
+        self.read("folder.state", move |db| {
+            incoming::folder_state(db, mailbox, &folder)
+        })
+        .await
     }
 
     async fn record_page(
@@ -429,21 +397,19 @@ impl Store for SqliteStore {
     ) -> Result<PageOutcome> {
         let lease = lease.clone();
         let page = page.clone();
-        self.handle
-            .write("ledger.record_page", move |db| {
-                incoming::record_page(db, &lease, &page, now)
-            })
-            .await
+        self.write("ledger.record_page", move |db| {
+            incoming::record_page(db, &lease, &page, now)
+        })
+        .await
     }
 
     async fn begin_relisting(&self, lease: &Lease, folder: &FolderId) -> Result<()> {
         let lease = lease.clone();
         let folder = folder.clone();
-        self.handle
-            .write("folder.begin_relisting", move |db| {
-                incoming::begin_relisting(db, &lease, &folder)
-            })
-            .await
+        self.write("folder.begin_relisting", move |db| {
+            incoming::begin_relisting(db, &lease, &folder)
+        })
+        .await
     }
 
     async fn pending(
@@ -452,11 +418,10 @@ impl Store for SqliteStore {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<LedgerEntry>> {
-        self.handle
-            .read("ledger.pending", move |db| {
-                incoming::pending(db, mailbox, now, limit)
-            })
-            .await
+        self.read("ledger.pending", move |db| {
+            incoming::pending(db, mailbox, now, limit)
+        })
+        .await
     }
 
     async fn note_moved(
@@ -467,26 +432,23 @@ impl Store for SqliteStore {
         remote_id: &RemoteId,
     ) -> Result<()> {
         let (lease, folder, remote_id) = (lease.clone(), folder.clone(), remote_id.clone());
-        self.handle
-            .write("ledger.note_moved", move |db| {
-                incoming::note_moved(db, &lease, id, &folder, &remote_id)
-            })
-            .await
+        self.write("ledger.note_moved", move |db| {
+            incoming::note_moved(db, &lease, id, &folder, &remote_id)
+        })
+        .await
     }
 
     async fn settle(&self, lease: &Lease, settlements: &[Settlement]) -> Result<()> {
         let lease = lease.clone();
         let settlements = settlements.to_vec();
-        self.handle
-            .write("ledger.settle", move |db| {
-                incoming::settle(db, &lease, &settlements)
-            })
-            .await
+        self.write("ledger.settle", move |db| {
+            incoming::settle(db, &lease, &settlements)
+        })
+        .await
     }
 
     async fn replay(&self, id: LedgerId, now: Timestamp) -> Result<()> {
-        self.handle
-            .write("ledger.replay", move |db| incoming::replay(db, id, now))
+        self.write("ledger.replay", move |db| incoming::replay(db, id, now))
             .await
     }
 
@@ -497,81 +459,70 @@ impl Store for SqliteStore {
         since: Timestamp,
         now: Timestamp,
     ) -> Result<u64> {
-        self.handle
-            .write("ledger.replay_filtered", move |db| {
-                incoming::replay_filtered(db, mailbox, reason, since, now)
-            })
-            .await
+        self.write("ledger.replay_filtered", move |db| {
+            incoming::replay_filtered(db, mailbox, reason, since, now)
+        })
+        .await
     }
 
     async fn ledger_entry(&self, id: LedgerId) -> Result<Option<LedgerEntry>> {
-        self.handle
-            .read("ledger.read", move |db| ledger::ledger_entry(db, id))
+        self.read("ledger.read", move |db| ledger::ledger_entry(db, id))
             .await
     }
 
     async fn ledger(&self, filter: &LedgerFilter, page: Page) -> Result<Vec<LedgerEntry>> {
         let filter = filter.clone();
-        self.handle
-            .read("ledger.list", move |db| ledger::ledger(db, &filter, page))
+        self.read("ledger.list", move |db| ledger::ledger(db, &filter, page))
             .await
     }
 
     async fn ledger_counts(&self, mailbox: Option<MailboxId>) -> Result<LedgerCounts> {
-        self.handle
-            .read("ledger.counts", move |db| ledger::counts(db, mailbox))
+        self.read("ledger.counts", move |db| ledger::counts(db, mailbox))
             .await
     }
 
     async fn quarantined_raw(&self, id: LedgerId) -> Result<Option<RawMessage>> {
-        self.handle
-            .read("ledger.raw", move |db| ledger::quarantined_raw(db, id))
+        self.read("ledger.raw", move |db| ledger::quarantined_raw(db, id))
             .await
     }
 
     async fn known_emails(&self, queries: &[KnownQuery]) -> Result<Vec<Vec<KnownEmail>>> {
         let queries = queries.to_vec();
-        self.handle
-            .read_mapped("index.known", move |db| index::known(db, &queries))
+        self.read_mapped("index.known", move |db| index::known(db, &queries))
             .await
     }
 
     async fn candidates(&self, queries: &[CorrelationQuery]) -> Result<Vec<Candidates>> {
         let queries = queries.to_vec();
-        self.handle
-            .read_mapped("index.candidates", move |db| {
-                index::candidates(db, &queries)
-            })
-            .await
+        self.read_mapped("index.candidates", move |db| {
+            index::candidates(db, &queries)
+        })
+        .await
     }
 
     async fn index_emails(&self, emails: &[(IndexedEmail, Option<ContentKey>)]) -> Result<()> {
         let emails = emails.to_vec();
-        self.handle
-            .write("index.put", move |db| index::put_all(db, &emails))
+        self.write("index.put", move |db| index::put_all(db, &emails))
             .await
     }
 
     async fn tokens_taken(&self, tokens: &[TrackingToken]) -> Result<Vec<bool>> {
         let tokens = tokens.to_vec();
-        self.handle
-            .read("index.tokens_taken", move |db| {
-                index::tokens_taken(db, &tokens)
-            })
-            .await
+        self.read("index.tokens_taken", move |db| {
+            index::tokens_taken(db, &tokens)
+        })
+        .await
     }
 
     async fn next_token_numbers(&self, sender: PartyId) -> Result<TokenNumbers> {
-        self.handle
-            .write("token.next", move |db| {
-                outgoing::next_token_numbers(db, sender)
-            })
-            .await
+        self.write("token.next", move |db| {
+            outgoing::next_token_numbers(db, sender)
+        })
+        .await
     }
 
     async fn outgoing_cursor(&self) -> Result<Option<CrmCursor>> {
-        self.handle
-            .read("outbox.cursor", move |db| outgoing::cursor(db))
+        self.read("outbox.cursor", move |db| outgoing::cursor(db))
             .await
     }
 
@@ -582,11 +533,10 @@ impl Store for SqliteStore {
     ) -> Result<()> {
         let emails = emails.to_vec();
         let cursor = cursor.cloned();
-        self.handle
-            .write("outbox.enqueue", move |db| {
-                outgoing::enqueue(db, &emails, cursor.as_ref())
-            })
-            .await
+        self.write("outbox.enqueue", move |db| {
+            outgoing::enqueue(db, &emails, cursor.as_ref())
+        })
+        .await
     }
 
     async fn outbox_due(
@@ -595,37 +545,32 @@ impl Store for SqliteStore {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<OutboxEntry>> {
-        self.handle
-            .read("outbox.due", move |db| {
-                outgoing::due(db, mailbox, now, limit)
-            })
-            .await
+        self.read("outbox.due", move |db| {
+            outgoing::due(db, mailbox, now, limit)
+        })
+        .await
     }
 
     async fn outbox_unfinished(&self, mailbox: MailboxId, limit: u32) -> Result<Vec<OutboxEntry>> {
-        self.handle
-            .read("outbox.unfinished", move |db| {
-                outgoing::unfinished(db, mailbox, limit)
-            })
-            .await
+        self.read("outbox.unfinished", move |db| {
+            outgoing::unfinished(db, mailbox, limit)
+        })
+        .await
     }
 
     async fn outbox_entry(&self, id: OutboxId) -> Result<Option<OutboxEntry>> {
-        self.handle
-            .read("outbox.read", move |db| outgoing::get(db, id))
+        self.read("outbox.read", move |db| outgoing::get(db, id))
             .await
     }
 
     async fn outbox(&self, filter: &OutboxFilter, page: Page) -> Result<Vec<OutboxEntry>> {
         let filter = filter.clone();
-        self.handle
-            .read("outbox.list", move |db| outgoing::list(db, &filter, page))
+        self.read("outbox.list", move |db| outgoing::list(db, &filter, page))
             .await
     }
 
     async fn outgoing_raw(&self, id: OutboxId) -> Result<RawMessage> {
-        self.handle
-            .read("outbox.raw", move |db| outgoing::raw(db, id))
+        self.read("outbox.raw", move |db| outgoing::raw(db, id))
             .await
     }
 
@@ -641,124 +586,105 @@ impl Store for SqliteStore {
         let from = from.clone();
         let to = to.clone();
         let alias = alias.cloned();
-        self.handle
-            .write("outbox.advance", move |db| {
-                outgoing::advance(db, lease.as_ref(), id, &from, &to, alias.as_ref())
-            })
-            .await
+        self.write("outbox.advance", move |db| {
+            outgoing::advance(db, lease.as_ref(), id, &from, &to, alias.as_ref())
+        })
+        .await
     }
 
     async fn outbox_unreported(&self, limit: u32) -> Result<Vec<OutboxEntry>> {
-        self.handle
-            .read("outbox.unreported", move |db| {
-                outgoing::unreported(db, limit)
-            })
-            .await
+        self.read("outbox.unreported", move |db| {
+            outgoing::unreported(db, limit)
+        })
+        .await
     }
 
     async fn mark_reported(&self, told: &[(OutboxId, OutboxState)]) -> Result<()> {
         let told = told.to_vec();
-        self.handle
-            .write("outbox.mark_reported", move |db| {
-                outgoing::mark_reported(db, &told)
-            })
-            .await
+        self.write("outbox.mark_reported", move |db| {
+            outgoing::mark_reported(db, &told)
+        })
+        .await
     }
 
     async fn outbox_counts(&self, mailbox: Option<MailboxId>) -> Result<LedgerCounts> {
-        self.handle
-            .read("outbox.counts", move |db| outgoing::counts(db, mailbox))
+        self.read("outbox.counts", move |db| outgoing::counts(db, mailbox))
             .await
     }
 
     async fn raise_alert(&self, alert: &Alert) -> Result<AlertId> {
         let alert = alert.clone();
-        self.handle
-            .write("alert.raise", move |db| alerts::raise(db, &alert))
+        self.write("alert.raise", move |db| alerts::raise(db, &alert))
             .await
     }
 
     async fn close_alerts(&self, pattern: &IncidentPattern, now: Timestamp) -> Result<u64> {
         let pattern = pattern.clone();
-        self.handle
-            .write("alert.close", move |db| alerts::close(db, &pattern, now))
+        self.write("alert.close", move |db| alerts::close(db, &pattern, now))
             .await
     }
 
     async fn dismiss_alert(&self, id: AlertId, now: Timestamp) -> Result<()> {
-        self.handle
-            .write("alert.dismiss", move |db| alerts::dismiss(db, id, now))
+        self.write("alert.dismiss", move |db| alerts::dismiss(db, id, now))
             .await
     }
 
     async fn alerts(&self, filter: &AlertFilter, page: Page) -> Result<Vec<Alert>> {
         let filter = filter.clone();
-        self.handle
-            .read("alert.list", move |db| alerts::list(db, &filter, page))
+        self.read("alert.list", move |db| alerts::list(db, &filter, page))
             .await
     }
 
     async fn queue_jobs(&self, jobs: &[Job], entries: &[AuditEntry]) -> Result<()> {
         let (jobs, entries) = (jobs.to_vec(), entries.to_vec());
-        self.handle
-            .write("job.queue", move |db| jobs::queue(db, &jobs, &entries))
+        self.write("job.queue", move |db| jobs::queue(db, &jobs, &entries))
             .await
     }
 
     async fn save_job(&self, job: &Job) -> Result<()> {
         let job = job.clone();
-        self.handle
-            .write("job.save", move |db| jobs::save(db, &job))
-            .await
+        self.write("job.save", move |db| jobs::save(db, &job)).await
     }
 
     async fn job(&self, id: JobId) -> Result<Option<Job>> {
-        self.handle
-            .read("job.read", move |db| jobs::one_job(db, id))
-            .await
+        self.read("job.read", move |db| jobs::one_job(db, id)).await
     }
 
     async fn jobs(&self, states: &[JobState], limit: u32) -> Result<Vec<Job>> {
         let states = states.to_vec();
-        self.handle
-            .read("job.list", move |db| jobs::oldest(db, &states, limit))
+        self.read("job.list", move |db| jobs::oldest(db, &states, limit))
             .await
     }
 
     async fn job_list(&self, filter: &JobFilter, page: Page) -> Result<Vec<Job>> {
         let filter = filter.clone();
-        self.handle
-            .read("job.list", move |db| jobs::list(db, &filter, page))
+        self.read("job.list", move |db| jobs::list(db, &filter, page))
             .await
     }
 
     async fn job_counts(&self, filter: &JobFilter) -> Result<JobCounts> {
         let filter = filter.clone();
-        self.handle
-            .read("job.counts", move |db| jobs::counts(db, &filter))
+        self.read("job.counts", move |db| jobs::counts(db, &filter))
             .await
     }
 
     async fn save_connection_test(&self, profile: ProfileId, test: &ConnectionTest) -> Result<()> {
         let test = test.clone();
-        self.handle
-            .write("profile.save_test", move |db| {
-                config::save_connection_test(db, profile, &test)
-            })
-            .await
+        self.write("profile.save_test", move |db| {
+            config::save_connection_test(db, profile, &test)
+        })
+        .await
     }
 
     async fn connection_test(&self, profile: ProfileId) -> Result<Option<ConnectionTest>> {
-        self.handle
-            .read("profile.read_test", move |db| {
-                config::connection_test(db, profile)
-            })
-            .await
+        self.read("profile.read_test", move |db| {
+            config::connection_test(db, profile)
+        })
+        .await
     }
 
     async fn indexed(&self, record: RecordId) -> Result<Option<IndexedEmail>> {
-        self.handle
-            .read("index.read", move |db| index::get(db, record))
+        self.read("index.read", move |db| index::get(db, record))
             .await
     }
 }

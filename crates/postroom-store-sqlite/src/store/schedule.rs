@@ -95,7 +95,7 @@ pub(super) fn set_due(
 
 /// Begins cycles, in one transaction: reads what each needs, and takes its lease last, so that one
 /// that cannot be read leaves nothing behind.
-pub(super) struct Beginning<'w> {
+struct Beginning<'w> {
     write: &'w Write<'w>,
     holder: HolderId,
     now: Timestamp,
@@ -110,7 +110,7 @@ pub(super) struct Beginning<'w> {
 }
 
 impl<'w> Beginning<'w> {
-    pub(super) fn new(
+    fn new(
         write: &'w Write<'w>,
         holder: HolderId,
         now: Timestamp,
@@ -134,7 +134,7 @@ impl<'w> Beginning<'w> {
     }
 
     /// What a cycle begins with; `None` where somebody holds its lease. Nothing is written yet.
-    pub(super) fn read(
+    fn read(
         &mut self,
         mailbox: MailboxId,
         workload: Workload,
@@ -180,7 +180,7 @@ impl<'w> Beginning<'w> {
     }
 
     /// Takes the lease of what was read.
-    pub(super) fn take(&mut self, (no, start): (i64, CycleStart)) -> Outcome<CycleStart> {
+    fn take(&mut self, (no, start): (i64, CycleStart)) -> Outcome<CycleStart> {
         let lease = &start.lease;
         self.take.change(params![
             no,
@@ -191,6 +191,56 @@ impl<'w> Beginning<'w> {
         ])?;
         Ok(start)
     }
+}
+
+/// Who begins cycles, when, and for how long they hold their leases.
+type Holding = (HolderId, Timestamp, Duration);
+
+pub(super) fn begin(
+    write: &Write<'_>,
+    mailbox: MailboxId,
+    workload: Workload,
+    (holder, now, duration): Holding,
+) -> Outcome<Option<CycleStart>> {
+    let mut beginning = Beginning::new(write, holder, now, duration)?;
+    match beginning.read(mailbox, workload)? {
+        Some(start) => beginning.take(start).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Each for itself: what cannot be read keeps only its own cycle from beginning. What cannot be
+/// written is everybody's trouble.
+pub(super) fn begin_all(
+    write: &Write<'_>,
+    wanted: &[(MailboxId, Workload)],
+    (holder, now, duration): Holding,
+) -> Outcome<Vec<Outcome<Option<CycleStart>>>> {
+    let mut beginning = Beginning::new(write, holder, now, duration)?;
+    let mut begun = Vec::with_capacity(wanted.len());
+    for (mailbox, workload) in wanted {
+        begun.push(match beginning.read(*mailbox, *workload) {
+            Ok(Some(start)) => Ok(Some(beginning.take(start)?)),
+            Ok(None) => Ok(None),
+            Err(failure) => Err(failure),
+        });
+    }
+    Ok(begun)
+}
+
+/// Each for itself, unless something cannot be written.
+pub(super) fn finish_all(
+    write: &Write<'_>,
+    ended: &[(Lease, CycleRecord)],
+) -> Outcome<Vec<Outcome<()>>> {
+    let mut finished = Vec::with_capacity(ended.len());
+    for (lease, cycle) in ended {
+        finished.push(match finish_cycle(write, lease, cycle) {
+            Err(failure) if !failure.is_refusal() => return Err(failure),
+            outcome => outcome,
+        });
+    }
+    Ok(finished)
 }
 
 /// Records what a cycle leaves and gives its lease back.

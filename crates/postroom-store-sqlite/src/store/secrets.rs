@@ -167,8 +167,20 @@ fn current_seal(connection: &Connection, database: &Database) -> Outcome<Arc<Sea
     Ok(database.keys.find(id.as_deref()))
 }
 
+/// Makes another key the store's, sealing everything anew with it.
+pub(super) fn rotate_in(database: &Database, new: Arc<Seal>) -> Outcome<u64> {
+    // Known before it is in use: nobody finds a secret that no known key opens.
+    database.keys.add(Arc::clone(&new));
+    let done = database.write(|write| rotate(write, &new));
+    match &done {
+        Ok(_) => database.keys.replace(new),
+        Err(_) => database.keys.remove(&new),
+    }
+    done
+}
+
 /// Seals everything anew with another key.
-pub(super) fn rotate(write: &Write<'_>, new: &Seal) -> Outcome<u64> {
+fn rotate(write: &Write<'_>, new: &Seal) -> Outcome<u64> {
     let organization = organization_id(write)?;
     let old = current_seal(write, write.database)?;
     let any = any_secrets(write)?;

@@ -169,6 +169,7 @@ store! {
     mailboxes(filter: &MailboxFilter, page: Page) -> Vec<Mailbox>;
     mailbox_ids(filter: &MailboxFilter, page: Page) -> Vec<MailboxId>;
     mailboxes_by_id(ids: &[MailboxId]) -> Vec<Mailbox>;
+    create_mailboxes(new: &[MailboxChange]) -> Vec<Result<()>>;
     update_mailboxes(changes: &[MailboxChange]) -> Vec<Result<Mailbox>>;
     audit(entry: &AuditEntry) -> ();
     audit_trail(page: Page) -> Vec<AuditEntry>;

@@ -5,12 +5,6 @@ use super::{files, none, read};
 /// Longest source file, in lines: beyond it there is a seam to look for.
 const LINES_MAX: usize = 700;
 
-/// Source files that may be longer, each with the reason.
-const LONG: &[(&str, &str)] = &[(
-    "crates/postroom-store-sqlite/src/store/mod.rs",
-    "the one implementation of a wide trait, a few lines for each method: the work is in modules",
-)];
-
 /// Text that no file may hold, and why. Cut in two, so that this file does not hold it.
 const FORBIDDEN: &[(&str, &str)] = &[
     (
@@ -121,16 +115,9 @@ fn no_source_file_is_too_long() {
     let mut findings = Vec::new();
     for path in files(&["rs"]) {
         let lines = read(&path).lines().count();
-        let excused = LONG.iter().any(|(long, _)| *long == path);
-        if lines > LINES_MAX && !excused {
+        if lines > LINES_MAX {
             findings.push(format!("{path}: {lines} lines"));
         }
-        if lines <= LINES_MAX && excused {
-            findings.push(format!("{path} is no longer long: take it off the list"));
-        }
     }
-    none(
-        &findings,
-        "at most 700 lines a file, unless listed with a reason:",
-    );
+    none(&findings, "at most 700 lines a file:");
 }

@@ -17,7 +17,7 @@ use postroom_store::{
 };
 
 use crate::check::{CheckResult, Stop, ensure, ensure_eq};
-use crate::store::case::{Case, MINUTE, NOW, refused};
+use crate::store::case::{Case, MINUTE, NOW, profile_id, refused};
 
 fn subject(n: u8) -> Subject {
     Subject::Mailbox(MailboxId::from_random([n; 16]))
@@ -295,6 +295,19 @@ pub(in crate::store) async fn jobs_are_queued_together(case: &mut Case) -> Check
     );
     let trail = case.store().audit_trail(Page::first(9)).await?;
     ensure_eq!(trail.len(), 3, "audit entries");
+    // Of a profile: by what the mailboxes have now.
+    let mut tested = case.mailbox(3).await?;
+    let mut of_profile = JobFilter::default();
+    of_profile.profile = Some(profile_id(8));
+    ensure_eq!(
+        case.store().job_list(&of_profile, page).await?,
+        [],
+        "of a profile that no mailbox has"
+    );
+    tested.profile = Some(profile_id(8));
+    case.store().update_mailbox(&tested).await?;
+    let listed = case.store().job_list(&of_profile, page).await?;
+    ensure_eq!(listed, vec![job(3, 3)], "of a profile");
     // What is done is dropped in the end, what waits is not.
     for n in 10..10 + u8::try_from(JOBS_KEPT).unwrap_or(u8::MAX) + 3 {
         let mut old = job(n, 1);

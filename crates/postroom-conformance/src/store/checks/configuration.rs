@@ -4,6 +4,7 @@ use postroom_core::ServerProfile;
 use postroom_core::alert::Subject;
 use postroom_core::audit::AuditEntry;
 use postroom_core::profile::ProfileKind;
+use postroom_core::settings::{SettingChange, changes};
 use postroom_store::{ErrorKind, Page};
 
 use crate::check::{CheckResult, ensure, ensure_eq};
@@ -33,6 +34,54 @@ pub(in crate::store) async fn the_organization_is_kept(case: &mut Case) -> Check
         organization.id,
         "the id, which stays"
     );
+    Ok(())
+}
+
+pub(in crate::store) async fn settings_change_with_their_history(case: &mut Case) -> CheckResult {
+    let first = case.organization.clone();
+    let mut second = first.clone();
+    second.settings.item_attempts_max = 5;
+    second.settings.alerts.errors = false;
+    let mut third = second.clone();
+    third.settings.item_attempts_max = 6;
+    for (before, after) in [(&first, &second), (&second, &third)] {
+        let changes = changes(before, after, "admin", NOW);
+        case.store()
+            .change_organization(before, after, &changes)
+            .await?;
+    }
+    // From what it no longer is: refused, and not in the history.
+    let mut late = first.clone();
+    late.settings.item_attempts_max = 9;
+    let told = changes(&first, &late, "late", NOW);
+    refused(
+        case.store().change_organization(&first, &late, &told).await,
+        ErrorKind::Conflict,
+        "a change of what somebody else has changed",
+    )?;
+    case.reopen().await?;
+    ensure_eq!(case.store().organization().await?, third, "the settings");
+    let history = async |name: Option<&'static str>, page| {
+        let changes = case.store().setting_changes(name, page).await?;
+        let told = |change: SettingChange| format!("{}={}", change.name, change.to);
+        CheckResult::Ok(changes.into_iter().map(told).collect::<Vec<_>>())
+    };
+    let (newest, oldest) = ("item_attempts_max=6", "item_attempts_max=5");
+    let all = history(None, Page::first(9)).await?;
+    ensure_eq!(all.len(), 3, "changes in all");
+    ensure_eq!(
+        all.first().map(String::as_str),
+        Some(newest),
+        "newest first"
+    );
+    let one = Some("item_attempts_max");
+    ensure_eq!(
+        history(one, Page::first(9)).await?,
+        [newest, oldest],
+        "of one setting"
+    );
+    let page = Page::first(1).next();
+    ensure_eq!(history(one, page).await?, [oldest], "its second page");
     Ok(())
 }
 
