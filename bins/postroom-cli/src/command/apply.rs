@@ -265,12 +265,16 @@ fn as_json(change: &Change, outcome: &str, failure: Option<&Failure>) -> Value {
 
 async fn carry_out(app: &App<'_>, changes: &[Change], secrets: &Secrets) -> Result {
     let (mut documents, mut failures) = (Vec::new(), Vec::new());
-    for (number, change) in changes.iter().enumerate() {
-        app.output.counter(number, changes.len(), &change.subject);
-        let outcome = app
-            .admin
-            .apply_change(&app.principal, app.crm(), change, secrets)
-            .await;
+    let mut told = |done: usize| {
+        let next = changes.get(done).map_or("", |change| &change.subject);
+        app.output.counter(done, changes.len(), next);
+    };
+    told(0);
+    let outcomes = app
+        .admin
+        .apply_changes(&app.principal, app.crm(), changes, secrets, &mut told)
+        .await;
+    for (change, outcome) in changes.iter().zip(outcomes) {
         match outcome {
             Ok(()) => documents.push(as_json(change, "done", None)),
             Err(error) => {
@@ -280,7 +284,6 @@ async fn carry_out(app: &App<'_>, changes: &[Change], secrets: &Secrets) -> Resu
             }
         }
     }
-    app.output.counter(changes.len(), changes.len(), "");
     app.output.line(format!(
         "{} of {} changes done",
         changes.len() - failures.len(),

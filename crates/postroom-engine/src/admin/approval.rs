@@ -8,7 +8,7 @@ use postroom_core::principal::Principal;
 use postroom_core::{Code, Mailbox, MailboxId, Organization, ProfileId, ServerProfile, Workload};
 use postroom_store::{AlertFilter, IncidentPattern, Page};
 
-use super::bulk::for_all;
+use super::bulk::{Next, for_all};
 use super::{Admin, BulkOutcome};
 use crate::error::{EngineError, ErrorKind, Result};
 use crate::plan::authorize::Right;
@@ -99,26 +99,25 @@ impl Admin {
                     edit::approval_name(mailbox.approval),
                     edit::approval_name(next.approval)
                 );
-                Ok((next, note))
+                Ok(Next::new(next, note).due(approved))
             })
             .await;
         let mut outcomes = Vec::with_capacity(ids.len());
         for (id, outcome) in changed {
             let outcome = match outcome {
-                Ok(changed) => Ok(changed.after),
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                     let needed = error.context().get("needed").cloned().unwrap_or_default();
                     let subject = Subject::Mailbox(id);
                     self.refuse(principal, action, subject, &needed).await
                 }
-                Err(error) => Err(error),
+                outcome => outcome,
             };
             outcomes.push((id, outcome));
         }
         outcomes
     }
 
-    /// What the approvals were waited for by: alerts end, work becomes due.
+    /// The alerts that said it was missing end.
     async fn after_approval(&self, outcomes: &BulkOutcome<Mailbox>) -> Result<()> {
         let approved = || {
             outcomes
@@ -137,7 +136,6 @@ impl Admin {
                 pattern.code = Some(Code::NotApproved);
                 self.environment.store.close_alerts(&pattern, now).await?;
             }
-            self.make_due(mailbox).await?;
         }
         Ok(())
     }
@@ -200,7 +198,7 @@ impl Admin {
         self.make_due(&mailbox).await
     }
 
-    pub(super) async fn make_due(&self, mailbox: &Mailbox) -> Result<()> {
+    async fn make_due(&self, mailbox: &Mailbox) -> Result<()> {
         let now = self.environment.now();
         for workload in Workload::ALL {
             if mailbox.workload(workload).enabled {

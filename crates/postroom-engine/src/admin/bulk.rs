@@ -12,9 +12,9 @@ use postroom_core::profile::FieldError;
 use postroom_core::support::{SupportPolicy, check};
 use postroom_core::tracking::process_from;
 use postroom_core::{
-    Mailbox, MailboxId, Organization, PartyId, ProfileId, ServerProfile, Workload,
+    Mailbox, MailboxId, Organization, PartyId, ProfileId, ServerProfile, Timestamp,
 };
-use postroom_store::{MailboxChange, MailboxFilter, Page};
+use postroom_store::{LookAgain, MailboxChange, MailboxFilter, Page};
 
 use super::profiles::too_early;
 use super::support::refuse_unsupported;
@@ -26,18 +26,39 @@ use crate::plan::edit::{self, MailboxEdit};
 /// At most so often a change is tried again because somebody else changed the mailbox meanwhile.
 const CONFLICTS_MAX: u32 = 5;
 /// So many mailboxes are one unit of work.
-const BATCH: usize = 500;
+pub(super) const BATCH: usize = 500;
 /// So many ids are asked for at once.
 const IDS: u32 = 10_000;
 
-/// What becomes of a mailbox, and what the audit trail says of it.
-type Next<'a> = &'a (dyn Fn(&Mailbox) -> Result<(Mailbox, String)> + Send + Sync);
-
-/// A mailbox before and after.
-pub(super) struct Changed {
-    pub(super) before: Mailbox,
-    pub(super) after: Mailbox,
+/// What becomes of a mailbox.
+pub(super) struct Next {
+    mailbox: Mailbox,
+    /// What the audit trail says of it.
+    note: String,
+    /// What was left out for its age is looked at again from then on.
+    look_again: Option<Timestamp>,
+    /// Whether its enabled workloads are due at once.
+    due: bool,
 }
+
+impl Next {
+    pub(super) const fn new(mailbox: Mailbox, note: String) -> Self {
+        Self {
+            mailbox,
+            note,
+            look_again: None,
+            due: false,
+        }
+    }
+
+    pub(super) const fn due(mut self, due: bool) -> Self {
+        self.due = due;
+        self
+    }
+}
+
+/// What is to become of each.
+type Decide<'a> = &'a (dyn Fn(&Mailbox) -> Result<Next> + Send + Sync);
 
 impl Admin {
     /// The ids of mailboxes, in the order in which they are listed: what bulk changes take.
@@ -95,11 +116,11 @@ impl Admin {
         if let Err(refused) = self.allow_all(principal, right, ACTION, ids).await {
             return for_all(ids, ACTION, refused);
         }
-        let rules = match self.edit_rules(ACTION, edit).await {
+        let rules = match self.edit_rules().await {
             Ok(rules) => rules,
             Err(error) => return for_all(ids, ACTION, error),
         };
-        self.edit_by(principal, ACTION, ids, &rules, &|_| edit.clone())
+        self.edit_by(principal, ACTION, ids, &rules, &|_| Ok(edit.clone()))
             .await
     }
 
@@ -119,29 +140,39 @@ impl Admin {
         if let Err(refused) = allowed.await {
             return for_all(ids, ACTION, refused);
         }
-        let rules = match self.edit_rules(ACTION, &MailboxEdit::new()).await {
+        let rules = match self.edit_rules().await {
             Ok(rules) => rules,
             Err(error) => return for_all(ids, ACTION, error),
         };
         let defaults = rules.organization.settings.mailbox_defaults.clone();
         let edited = self
             .edit_by(principal, ACTION, ids, &rules, &|mailbox| {
-                MailboxEdit::defaults(&defaults, &mailbox.owner)
+                Ok(MailboxEdit::defaults(&defaults, &mailbox.owner))
             })
             .await;
-        let mut outcomes = Vec::with_capacity(edited.len());
-        for (id, outcome) in edited {
-            let outcome = match (outcome, after) {
-                (Ok(mailbox), AfterDefaults::TestAndEnable) => self
-                    .test_mailbox(principal, id, JobKind::TestAndEnable)
-                    .await
-                    .map(|job| (mailbox, Some(job))),
-                (Ok(mailbox), AfterDefaults::Nothing) => Ok((mailbox, None)),
-                (Err(error), _) => Err(error),
-            };
-            outcomes.push((id, outcome));
+        if after == AfterDefaults::Nothing {
+            let without = |(id, outcome): (_, Result<Mailbox>)| (id, outcome.map(|m| (m, None)));
+            return edited.into_iter().map(without).collect();
         }
-        outcomes
+        let known: Vec<Option<Mailbox>> = edited
+            .iter()
+            .map(|(_, outcome)| outcome.as_ref().ok().cloned())
+            .collect();
+        let kind = JobKind::TestAndEnable;
+        let asked = self.queue_all(principal, edited, kind).await;
+        asked
+            .into_iter()
+            .zip(known)
+            .map(|((id, job), mailbox)| {
+                let job = job.and_then(|job| {
+                    let missing = || EngineError::not_found(ACTION, "mailbox");
+                    mailbox
+                        .map(|mailbox| (mailbox, Some(job)))
+                        .ok_or_else(missing)
+                });
+                (id, job)
+            })
+            .collect()
     }
 
     /// Lets mailboxes be processed again.
@@ -211,26 +242,16 @@ impl Admin {
                 .change_batch(principal, action, batch, &|mailbox| {
                     let mut next = mailbox.clone();
                     next.active = active;
-                    Ok((next, note.to_owned()))
+                    Ok(Next::new(next, note.to_owned()).due(active))
                 })
                 .await;
-            for (id, outcome) in changed {
-                let outcome = match outcome {
-                    Ok(changed) if active => {
-                        let due = self.make_due(&changed.after).await;
-                        due.map(|()| changed.after)
-                    }
-                    Ok(changed) => Ok(changed.after),
-                    Err(error) => Err(error),
-                };
-                outcomes.push((id, outcome));
-            }
+            outcomes.extend(changed);
         }
         outcomes
     }
 
     /// What an edit has to keep to.
-    async fn edit_rules(&self, action: &'static str, edit: &MailboxEdit) -> Result<EditRules> {
+    pub(super) async fn edit_rules(&self) -> Result<EditRules> {
         let store = &self.environment.store;
         let organization = store.organization().await?;
         let profiles: BTreeMap<_, _> = store
@@ -239,79 +260,38 @@ impl Admin {
             .into_iter()
             .map(|profile| (profile.id, profile))
             .collect();
-        if let Some(Some(profile)) = edit.profile
-            && !profiles.contains_key(&profile)
-        {
-            return Err(EngineError::not_found(action, "profile"));
-        }
-        let now = self.environment.now();
-        let from = edit.process_email_from.flatten();
         Ok(EditRules {
-            error: too_early(&organization, from, now),
             organization,
             profiles,
+            now: self.environment.now(),
         })
     }
 
-    async fn edit_by(
+    pub(super) async fn edit_by(
         &self,
         principal: &Principal,
         action: &'static str,
         ids: &[MailboxId],
         rules: &EditRules,
-        edit: &(dyn Fn(&Mailbox) -> MailboxEdit + Send + Sync),
+        edit: &(dyn Fn(&Mailbox) -> Result<MailboxEdit> + Send + Sync),
     ) -> BulkOutcome<Mailbox> {
         let mut outcomes = Vec::with_capacity(ids.len());
         for batch in ids.chunks(BATCH) {
             let changed = self
                 .change_batch(principal, action, batch, &|mailbox| {
-                    let edit = edit(mailbox);
+                    let edit = edit(mailbox)?;
                     let after = rules.edited(action, mailbox, &edit)?;
                     let note = edit::told(mailbox, &after);
-                    Ok((after, note))
+                    let look_again = rules.look_again(mailbox, &after);
+                    Ok(Next {
+                        look_again,
+                        ..Next::new(after, note)
+                    })
                 })
                 .await;
-            for (id, outcome) in changed {
-                let outcome = match outcome {
-                    Ok(changed) => self
-                        .look_again(rules, &changed)
-                        .await
-                        .map(|()| changed.after),
-                    Err(error) => Err(error),
-                };
-                outcomes.push((id, outcome));
-            }
+            outcomes.extend(changed);
         }
         outcomes
-    }
-
-    /// Where email is processed from an earlier date on now, what was left out for its age is looked
-    /// at again.
-    async fn look_again(&self, rules: &EditRules, changed: &Changed) -> Result<()> {
-        let Changed { before, after } = changed;
-        let profile = after.profile.and_then(|id| rules.profiles.get(&id));
-        let (true, Some(profile)) = (
-            before.process_email_from != after.process_email_from,
-            profile,
-        ) else {
-            return Ok(());
-        };
-        let start = process_from(after, profile);
-        if start >= process_from(before, profile) {
-            return Ok(());
-        }
-        let Some(start) = start else {
-            return Ok(());
-        };
-        let now = self.environment.now();
-        let store = &self.environment.store;
-        let count = store
-            .replay_filtered(after.id, FilterReason::BeforeStart, start, now)
-            .await?;
-        if count > 0 && after.incoming.enabled {
-            store.set_due(after.id, Workload::Incoming, now).await?;
-        }
-        Ok(())
     }
 
     /// Changes a batch of mailboxes: read together, decided one by one, written together. Those that
@@ -321,9 +301,9 @@ impl Admin {
         principal: &Principal,
         action: &'static str,
         ids: &[MailboxId],
-        next: Next<'_>,
-    ) -> BulkOutcome<Changed> {
-        let mut outcomes = match self.try_batch(principal, action, ids, next).await {
+        decide: Decide<'_>,
+    ) -> BulkOutcome<Mailbox> {
+        let mut outcomes = match self.try_batch(principal, action, ids, decide).await {
             Ok(outcomes) => outcomes,
             Err(error) => return for_all(ids, action, error),
         };
@@ -335,7 +315,7 @@ impl Admin {
                     .is_err_and(|error| error.kind() == ErrorKind::Conflict && changed_by(error))
             {
                 tries += 1;
-                *outcome = match self.try_batch(principal, action, &[*id], next).await {
+                *outcome = match self.try_batch(principal, action, &[*id], decide).await {
                     Ok(again) => only(again),
                     Err(error) => Err(error),
                 };
@@ -350,8 +330,8 @@ impl Admin {
         principal: &Principal,
         action: &'static str,
         ids: &[MailboxId],
-        next: Next<'_>,
-    ) -> Result<BulkOutcome<Changed>> {
+        decide: Decide<'_>,
+    ) -> Result<BulkOutcome<Mailbox>> {
         let store = &self.environment.store;
         let now = self.environment.now();
         let known: BTreeMap<MailboxId, Mailbox> = store
@@ -365,11 +345,15 @@ impl Admin {
         for id in ids {
             let outcome = match known.get(id) {
                 None => Err(EngineError::not_found(action, "mailbox")),
-                Some(before) => next(before).map(|(after, note)| {
-                    let subject = Subject::Mailbox(*id);
-                    let entry = AuditEntry::allowed(now, &principal.name, action, subject, note);
-                    changes.push(MailboxChange::new(after, Some(entry)));
-                    before
+                Some(before) => decide(before).map(|next| {
+                    let (by, subject) = (&principal.name, Subject::Mailbox(*id));
+                    let entry = AuditEntry::allowed(now, by, action, subject, next.note);
+                    let mut change = MailboxChange::new(next.mailbox, Some(entry));
+                    change.look_again = next
+                        .look_again
+                        .map(|since| LookAgain::new(FilterReason::BeforeStart, since, now));
+                    change.due = next.due.then_some(now);
+                    changes.push(change);
                 }),
             };
             decided.push((*id, outcome));
@@ -383,11 +367,8 @@ impl Admin {
         Ok(decided
             .into_iter()
             .map(|(id, outcome)| {
-                let outcome = outcome.and_then(|before| match stored.next() {
-                    Some(Ok(after)) => Ok(Changed {
-                        before: before.clone(),
-                        after,
-                    }),
+                let outcome = outcome.and_then(|()| match stored.next() {
+                    Some(Ok(after)) => Ok(after),
                     Some(Err(error)) => Err(error.into()),
                     None => Err(EngineError::not_found(action, "mailbox")),
                 });
@@ -416,23 +397,28 @@ impl Admin {
 }
 
 /// What edits have to keep to.
-struct EditRules {
-    organization: Organization,
+pub(super) struct EditRules {
+    pub(super) organization: Organization,
     profiles: BTreeMap<ProfileId, ServerProfile>,
-    /// What is wrong with the edit for every mailbox.
-    error: Option<FieldError>,
+    now: Timestamp,
 }
 
 impl EditRules {
-    fn edited(
+    pub(super) fn edited(
         &self,
         action: &'static str,
         mailbox: &Mailbox,
         edit: &MailboxEdit,
     ) -> Result<Mailbox> {
         let fields = |errors: &[FieldError]| EngineError::fields(action, errors);
-        if let Some(error) = &self.error {
-            return Err(fields(std::slice::from_ref(error)));
+        if let Some(Some(profile)) = edit.profile
+            && !self.profiles.contains_key(&profile)
+        {
+            return Err(EngineError::not_found(action, "profile"));
+        }
+        let from = edit.process_email_from.flatten();
+        if let Some(error) = too_early(&self.organization, from, self.now) {
+            return Err(fields(&[error]));
         }
         let after = edit::edited(mailbox, edit).map_err(|errors| fields(&errors))?;
         let policy = self.organization.settings.support_policy;
@@ -445,6 +431,16 @@ impl EditRules {
             refuse_unsupported(action, &findings)?;
         }
         Ok(after)
+    }
+
+    /// Where email is processed from an earlier date on after an edit: that date.
+    fn look_again(&self, before: &Mailbox, after: &Mailbox) -> Option<Timestamp> {
+        if before.process_email_from == after.process_email_from {
+            return None;
+        }
+        let profile = self.profiles.get(&after.profile?)?;
+        let start = process_from(after, profile);
+        start.filter(|_| start < process_from(before, profile))
     }
 }
 
@@ -461,22 +457,24 @@ pub(super) fn only<T>(outcomes: BulkOutcome<T>) -> Result<T> {
     )
 }
 
+/// The same failure once more.
+pub(super) fn again(action: &'static str, error: &EngineError) -> EngineError {
+    error.context().iter().fold(
+        EngineError::new(error.kind(), error.code(), action),
+        |new, (name, value)| new.with(name, value),
+    )
+}
+
 /// The same failure for every one of them.
 pub(super) fn for_all<T>(
     ids: &[MailboxId],
     action: &'static str,
     error: EngineError,
 ) -> BulkOutcome<T> {
-    let again = |error: &EngineError| {
-        error.context().iter().fold(
-            EngineError::new(error.kind(), error.code(), action),
-            |new, (name, value)| new.with(name, value),
-        )
-    };
     let mut outcomes: BulkOutcome<T> = ids
         .iter()
         .skip(1)
-        .map(|id| (*id, Err(again(&error))))
+        .map(|id| (*id, Err(again(action, &error))))
         .collect();
     if let Some(first) = ids.first() {
         outcomes.insert(0, (*first, Err(error)));

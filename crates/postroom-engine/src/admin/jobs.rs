@@ -184,7 +184,7 @@ impl Admin {
 
     /// Queues a job for each mailbox that there is, all of one batch; where one waits that does the
     /// same, it is that one.
-    async fn queue_all(
+    pub(super) async fn queue_all(
         &self,
         principal: &Principal,
         mailboxes: BulkOutcome<Mailbox>,

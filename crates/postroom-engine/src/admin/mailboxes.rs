@@ -4,11 +4,11 @@ use postroom_core::alert::Subject;
 use postroom_core::channel::Channel;
 use postroom_core::mailbox::MailboxOwner;
 use postroom_core::principal::Principal;
-use postroom_core::{EmailAddress, Mailbox, MailboxId, Secret};
+use postroom_core::{EmailAddress, Mailbox, MailboxId, Organization, Secret};
 use postroom_store::{MailboxFilter, Page, SecretOwner};
 
 use super::Admin;
-use super::bulk::only;
+use super::bulk::{Next, only};
 use crate::error::{EngineError, Result};
 use crate::plan::authorize::Right;
 use crate::plan::edit::{self, MailboxEdit};
@@ -133,7 +133,21 @@ impl Admin {
         .await?;
         let environment = &self.environment;
         let organization = environment.store.organization().await?;
-        let id = MailboxId::from_random(environment.bytes16());
+        let mailbox = self.made(ACTION, &organization, new)?;
+        environment.store.create_mailbox(&mailbox).await?;
+        self.audit(principal, ACTION, Subject::Mailbox(mailbox.id), "created")
+            .await?;
+        Ok(mailbox)
+    }
+
+    /// A mailbox as it comes to be, not stored yet.
+    pub(super) fn made(
+        &self,
+        action: &'static str,
+        organization: &Organization,
+        new: NewMailbox,
+    ) -> Result<Mailbox> {
+        let id = MailboxId::from_random(self.environment.bytes16());
         let bare = Mailbox::new(id, "", new.owner, new.address);
         let defaults = &organization.settings.mailbox_defaults;
         let mut edit = MailboxEdit::defaults(defaults, &bare.owner);
@@ -143,12 +157,7 @@ impl Admin {
             MailboxOwner::User(_) => defaults.user_filter,
             MailboxOwner::Queue(_) | MailboxOwner::Forward => defaults.queue_filter,
         });
-        let mailbox =
-            edit::edited(&bare, &edit).map_err(|fields| EngineError::fields(ACTION, &fields))?;
-        environment.store.create_mailbox(&mailbox).await?;
-        self.audit(principal, ACTION, Subject::Mailbox(id), "created")
-            .await?;
-        Ok(mailbox)
+        edit::edited(&bare, &edit).map_err(|fields| EngineError::fields(action, &fields))
     }
 
     /// Sets user name and password of a mailbox, which came in over that channel, and allows their
@@ -183,10 +192,10 @@ impl Admin {
             .change_batch(principal, ACTION, &[id], &|mailbox| {
                 let next = edit::edited(mailbox, &edit)
                     .map_err(|fields| EngineError::fields(ACTION, &fields))?;
-                Ok((next, "credentials were set".to_owned()))
+                Ok(Next::new(next, "credentials were set".to_owned()))
             })
             .await;
-        only(changed).map(|changed| changed.after)
+        only(changed)
     }
 
     pub(super) async fn known_mailbox(

@@ -1,28 +1,26 @@
 //! Reading what there is, and carrying changes out.
 
+mod mailboxes;
+
+use std::collections::BTreeMap;
+
 use postroom_core::alert::Subject;
-use postroom_core::approval::ApprovalState;
 use postroom_core::channel::Channel;
-use postroom_core::mailbox::MailboxOwner;
 use postroom_core::party::{Party, PartyKind};
 use postroom_core::principal::Principal;
-use postroom_core::{EmailAddress, Mailbox, MailboxId, PartyId, ProfileId, Secret};
+use postroom_core::{EmailAddress, MailboxId, PartyId, ProfileId, Secret};
 use postroom_store::{Directory, MailboxFilter, Page, SecretOwner};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::change::{Action, Change, Target};
 use super::fields::{Fields, Names, Problem};
 use super::read::{PasswordKey, Secrets, Slot};
-use super::shape::{
-    ADDRESSES, APPROVAL, OTHER_ADDRESSES, OWNER, mailbox_with, organization_with, party_with,
-    profile_with,
-};
-use super::snapshot::party_kind_of;
+use super::shape::{ADDRESSES, OWNER, organization_with, party_with, profile_with};
 use super::{Declaration, Noun, Snapshot};
-use crate::admin::{Admin, BulkOutcome, NewMailbox, ProfileDirection};
+use crate::admin::bulk::BATCH;
+use crate::admin::{Admin, ProfileDirection};
 use crate::error::{EngineError, Result};
 use crate::plan::authorize::Right;
-use crate::plan::edit::MailboxEdit;
 
 const ACTION: &str = "organization.apply";
 
@@ -99,24 +97,73 @@ impl Admin {
         change: &Change,
         secrets: &Secrets,
     ) -> Result<()> {
-        let worker = Worker {
+        let changes = std::slice::from_ref(change);
+        let mut outcomes = self
+            .apply_changes(principal, directory, changes, secrets, &mut |_| {})
+            .await;
+        outcomes.pop().unwrap_or_else(|| Err(EngineError::not_found(ACTION, "change")))
+    }
+
+    /// Carries out the changes of a [`plan`](super::plan()), in their order, mailboxes many at a time.
+    /// Each answers for itself: one that fails does not keep the others from being done. `progress` is
+    /// told now and then how many of them are through.
+    ///
+    /// # Errors
+    /// For each: as [`apply_change`](Self::apply_change).
+    pub async fn apply_changes(
+        &self,
+        principal: &Principal,
+        directory: &dyn Directory,
+        changes: &[Change],
+        secrets: &Secrets,
+        progress: &mut (dyn FnMut(usize) + Send),
+    ) -> Vec<Result<()>> {
+        let mut worker = Worker {
             admin: self,
             principal,
             directory,
             secrets,
+            parties: None,
         };
+        let mut outcomes = Vec::with_capacity(changes.len());
+        let mut rest = changes.iter().peekable();
+        while let Some(first) = rest.next() {
+            let step = Step::of(first);
+            let mut batch = vec![first];
+            while batch.len() < BATCH
+                && step != Step::Alone
+                && let Some(next) = rest.next_if(|next| Step::of(next) == step)
+            {
+                batch.push(next);
+            }
+            outcomes.extend(worker.carry_out(step, &batch).await);
+            progress(outcomes.len());
+        }
+        outcomes
+    }
+}
+
+/// Which changes are carried out together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Mailboxes that come to be.
+    Add,
+    /// Mailboxes that there are.
+    Edit,
+    /// Mailboxes that are no longer named.
+    Deactivate,
+    /// By itself.
+    Alone,
+}
+
+impl Step {
+    const fn of(change: &Change) -> Self {
         match (change.action, change.target, change.noun) {
-            (Action::Delete, Target::Profile(id), _) => self.delete_profile(principal, id).await,
-            (Action::Deactivate, Target::Profile(id), _) => {
-                self.deactivate_profile(principal, id).await.map(drop)
-            }
-            (Action::Deactivate, Target::Mailbox(id), _) => {
-                only(self.deactivate(principal, &[id]).await).map(drop)
-            }
-            (_, _, Noun::Organization) => worker.organization(change).await,
-            (_, _, Noun::Profile) => worker.profile(change).await,
-            (_, _, Noun::User | Noun::Queue | Noun::ForwardMailbox) => worker.mailbox(change).await,
-            (_, _, Noun::Party) => worker.party(change).await,
+            (Action::Deactivate, Target::Mailbox(_), _) => Self::Deactivate,
+            (Action::Delete | Action::Deactivate, _, _) => Self::Alone,
+            (_, Target::Mailbox(_), Noun::User | Noun::Queue | Noun::ForwardMailbox) => Self::Edit,
+            (_, _, Noun::User | Noun::Queue | Noun::ForwardMailbox) => Self::Add,
+            (_, _, Noun::Organization | Noun::Profile | Noun::Party) => Self::Alone,
         }
     }
 }
@@ -145,13 +192,6 @@ fn holder(snapshot: &Snapshot, wanted: &Declaration, key: PasswordKey) -> Option
     Some(SecretOwner::Mailbox(mailbox.id))
 }
 
-fn only<T>(outcomes: BulkOutcome<T>) -> Result<T> {
-    match outcomes.into_iter().next() {
-        Some((_, outcome)) => outcome,
-        None => Err(EngineError::not_found(ACTION, "mailbox")),
-    }
-}
-
 /// What a plan let pass can only be refused because something that it refers to is missing.
 fn sound(problems: Vec<Problem>) -> Result<()> {
     match problems.into_iter().next() {
@@ -167,9 +207,65 @@ struct Worker<'a> {
     principal: &'a Principal,
     directory: &'a dyn Directory,
     secrets: &'a Secrets,
+    /// The application's parties, once they were asked for.
+    parties: Option<BTreeMap<PartyId, (Party, Vec<EmailAddress>)>>,
 }
 
 impl Worker<'_> {
+    async fn carry_out(&mut self, step: Step, batch: &[&Change]) -> Vec<Result<()>> {
+        match step {
+            Step::Add => self.add_mailboxes(batch).await,
+            Step::Edit => self.edit_mailboxes(batch).await,
+            Step::Deactivate => {
+                let ids: Vec<_> = batch.iter().filter_map(|one| mailbox_of(one)).collect();
+                let outcomes = self.admin.deactivate(self.principal, &ids).await;
+                let done = |(_, outcome): (_, Result<_>)| outcome.map(drop);
+                outcomes.into_iter().map(done).collect()
+            }
+            Step::Alone => {
+                let mut outcomes = Vec::with_capacity(batch.len());
+                for change in batch {
+                    outcomes.push(self.alone(change).await);
+                }
+                outcomes
+            }
+        }
+    }
+
+    async fn alone(&mut self, change: &Change) -> Result<()> {
+        let (admin, principal) = (self.admin, self.principal);
+        match (change.action, change.target, change.noun) {
+            (Action::Delete, Target::Profile(id), _) => admin.delete_profile(principal, id).await,
+            (Action::Deactivate, Target::Profile(id), _) => {
+                admin.deactivate_profile(principal, id).await.map(drop)
+            }
+            (_, _, Noun::Organization) => self.organization(change).await,
+            (_, _, Noun::Profile) => self.profile(change).await,
+            (_, _, Noun::Party) => self.party(change).await,
+            (_, _, Noun::User | Noun::Queue | Noun::ForwardMailbox) => {
+                Err(EngineError::not_found(ACTION, "mailbox"))
+            }
+        }
+    }
+
+    /// The application's parties, asked for once.
+    async fn parties(&mut self) -> Result<&mut BTreeMap<PartyId, (Party, Vec<EmailAddress>)>> {
+        if self.parties.is_none() {
+            let all = self.directory.all_parties().await?;
+            let by_id = all.into_iter().map(|entry| (entry.0.id, entry));
+            self.parties = Some(by_id.collect());
+        }
+        Ok(self.parties.get_or_insert_default())
+    }
+
+    /// The names of profiles.
+    async fn profile_names(&self) -> Result<Names> {
+        let organization = self.admin.organization(self.principal).await?;
+        let mut snapshot = Snapshot::new(organization);
+        snapshot.profiles = self.admin.profiles(self.principal).await?;
+        Ok(snapshot.names())
+    }
+
     /// The names that a change may refer to.
     async fn names(&self, change: &Change) -> Result<Names> {
         let organization = self.admin.organization(self.principal).await?;
@@ -262,166 +358,7 @@ impl Worker<'_> {
             .collect()
     }
 
-    async fn mailbox(&self, change: &Change) -> Result<()> {
-        let (admin, principal) = (self.admin, self.principal);
-        let names = self.names(change).await?;
-        let mut values = change.values();
-        let others = values.remove(OTHER_ADDRESSES);
-        let approval = values.remove(APPROVAL);
-        let id = match change.target {
-            Target::Mailbox(id) => {
-                self.update_party(id, &values, others.as_ref()).await?;
-                id
-            }
-            _ => {
-                self.create_mailbox(change.noun, &values, others.as_ref())
-                    .await?
-            }
-        };
-        for (_, secret) in self.secrets_of(change) {
-            let mailbox = admin.mailbox(principal, id).await?;
-            let user = values.get("user_name").and_then(Value::as_str);
-            let user = user.map(str::to_owned).or(mailbox.user_name);
-            let user = user.or_else(|| mailbox.address.map(|address| address.to_string()));
-            let user = user.unwrap_or_default();
-            let entry = Channel::Local;
-            admin
-                .set_mailbox_credentials(principal, id, &user, secret, entry)
-                .await?;
-        }
-        let stored = admin.mailbox(principal, id).await?;
-        let (next, problems) = mailbox_with(&stored, &values, &names);
-        sound(problems)?;
-        let edit = MailboxEdit::between(&stored, &next);
-        if edit != MailboxEdit::new() {
-            admin.edit_mailbox(principal, id, &edit).await?;
-        }
-        self.decide(id, approval.as_ref()).await?;
-        match (stored.active, next.active) {
-            (true, false) => only(admin.deactivate(principal, &[id]).await).map(drop),
-            (false, true) => only(admin.activate(principal, &[id]).await).map(drop),
-            (true, true) | (false, false) => Ok(()),
-        }
-    }
-
-    async fn decide(&self, id: MailboxId, approval: Option<&Value>) -> Result<()> {
-        let (admin, principal) = (self.admin, self.principal);
-        let outcome = match approval {
-            Some(state) if *state == json!(ApprovalState::Approved) => {
-                admin.approve(principal, &[id]).await
-            }
-            Some(state) if *state == json!(ApprovalState::Rejected) => {
-                admin.reject(principal, &[id]).await
-            }
-            _ => return Ok(()),
-        };
-        only(outcome).map(drop)
-    }
-
-    /// Makes a user or queue, unless the application has it already, and the mailbox.
-    async fn create_mailbox(
-        &self,
-        noun: Noun,
-        values: &Fields,
-        others: Option<&Value>,
-    ) -> Result<MailboxId> {
-        let name = values
-            .get("name")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let address = values.get("address").and_then(Value::as_str);
-        let address: Option<EmailAddress> = address.and_then(|text| text.parse().ok());
-        let owner = match party_kind_of(noun) {
-            None => MailboxOwner::Forward,
-            Some(kind) => {
-                let id = self.party_for(kind, name, address.as_ref(), others).await?;
-                if kind == PartyKind::Queue {
-                    MailboxOwner::Queue(id)
-                } else {
-                    MailboxOwner::User(id)
-                }
-            }
-        };
-        let new = NewMailbox::new(name, owner, address);
-        let mailbox = self.admin.create_mailbox(self.principal, new).await?;
-        Ok(mailbox.id)
-    }
-
-    async fn party_for(
-        &self,
-        kind: PartyKind,
-        name: &str,
-        address: Option<&EmailAddress>,
-        others: Option<&Value>,
-    ) -> Result<PartyId> {
-        let environment = &self.admin.environment;
-        let known = match address {
-            None => Vec::new(),
-            Some(address) => environment
-                .crm
-                .parties(std::slice::from_ref(address))
-                .await?
-                .into_iter()
-                .flatten()
-                .filter(|party| party.kind == kind)
-                .collect(),
-        };
-        // One without a mailbox: of an application that had it before, or of an attempt that failed.
-        let ids: Vec<PartyId> = known.iter().map(|party| party.id).collect();
-        let taken = environment.store.mailboxes_of(&ids).await?;
-        let free = known
-            .into_iter()
-            .find(|party| taken.iter().all(|mailbox| mailbox.party != party.id));
-        if let Some(party) = free {
-            return Ok(party.id);
-        }
-        let id = PartyId::from_random(environment.bytes16());
-        let party = Party::new(id, kind, name);
-        let mut all: Vec<EmailAddress> = address.cloned().into_iter().collect();
-        all.extend(others.map(parsed).unwrap_or_default());
-        self.directory.put_party(&party, &all).await?;
-        Ok(id)
-    }
-
-    /// A user or queue follows its mailbox's name and address.
-    async fn update_party(
-        &self,
-        id: MailboxId,
-        values: &Fields,
-        others: Option<&Value>,
-    ) -> Result<()> {
-        let concerned = values.contains_key("name") || values.contains_key("address");
-        if !concerned && others.is_none() {
-            return Ok(());
-        }
-        let mailbox: Mailbox = self.admin.mailbox(self.principal, id).await?;
-        let Some(owner) = mailbox.owner.party() else {
-            return Ok(());
-        };
-        let parties = self.directory.all_parties().await?;
-        let Some((mut party, there)) = parties.into_iter().find(|(party, _)| party.id == owner)
-        else {
-            return Ok(());
-        };
-        if let Some(name) = values.get("name").and_then(Value::as_str) {
-            name.clone_into(&mut party.name);
-        }
-        let address = match values.get("address").and_then(Value::as_str) {
-            None => mailbox.address.clone(),
-            Some(text) => text.parse().ok(),
-        };
-        let others = others.map_or_else(
-            || {
-                let old = mailbox.address.as_ref();
-                there.into_iter().filter(|one| Some(one) != old).collect()
-            },
-            parsed,
-        );
-        let all: Vec<EmailAddress> = address.into_iter().chain(others).collect();
-        Ok(self.directory.put_party(&party, &all).await?)
-    }
-
-    async fn party(&self, change: &Change) -> Result<()> {
+    async fn party(&mut self, change: &Change) -> Result<()> {
         let names = self.names(change).await?;
         let mut values = change.values();
         let addresses = values.remove(ADDRESSES);
@@ -438,10 +375,18 @@ impl Worker<'_> {
                 (Party::new(id, PartyKind::Contact, ""), Vec::new())
             }
         };
+        self.parties = None;
         let (next, problems) = party_with(&base, &values, &names);
         sound(problems)?;
         let addresses = addresses.as_ref().map_or(there, parsed);
         Ok(self.directory.put_party(&next, &addresses).await?)
+    }
+}
+
+const fn mailbox_of(change: &Change) -> Option<MailboxId> {
+    match change.target {
+        Target::Mailbox(id) => Some(id),
+        _ => None,
     }
 }
 

@@ -3,8 +3,8 @@
 //! A [`Declaration`] names an organization's settings, profiles, users, queues, forward mailboxes and
 //! parties with their fields. [`Snapshot::declaration`] writes what there is as one; [`plan`] says,
 //! without touching anything, which [`Change`]s lead from a [`Snapshot`] to a declaration, or
-//! everything that is wrong with it; [`Admin::apply_change`](super::Admin::apply_change) carries one
-//! of them out. What a declaration does not name is left alone.
+//! everything that is wrong with it; [`Admin::apply_changes`](super::Admin::apply_changes) carries
+//! them out. What a declaration does not name is left alone.
 //!
 //! The fields are those of the domain types, so that what is added there can be declared at once (see
 //! `fields`). Passwords are never part of a declaration, only where they come from.
