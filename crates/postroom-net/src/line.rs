@@ -27,5 +27,5 @@ mod tests;
 pub use connection::{Connection, LINE_MAX};
 pub use connector::{Connector, ConnectorSettings, Security};
 pub use dial::{Dialer, Io, ServerAddress, TcpDialer};
-pub use location::{LineProtocol, locate};
+pub use location::{LineProtocol, ascii_domain, locate};
 pub use tls::TlsClients;

@@ -32,7 +32,7 @@
 //! | [`store`] | the storage traits; implement [`store::Crm`] for a database of your own |
 //! | [`provider`] | the provider traits; implement them for another mail system |
 //! | [`mime`] | messages and emails |
-//! | `ews`, `pop3`, `sqlite` | the adapters and the embedded store, by the features of these names |
+//! | `ews`, `pop3`, `smtp`, `sqlite` | the adapters and the embedded store, by the features of these names |
 //!
 //! What it deliberately does not do: decide anything itself.
 
@@ -47,6 +47,8 @@ pub use postroom_store as store;
 pub use postroom_ews as ews;
 #[cfg(feature = "pop3")]
 pub use postroom_pop3 as pop3;
+#[cfg(feature = "smtp")]
+pub use postroom_smtp as smtp;
 #[cfg(feature = "sqlite")]
 pub use postroom_store_sqlite as sqlite;
 
@@ -67,10 +69,22 @@ pub fn default_providers() -> provider::ProviderRegistry {
     #[cfg(feature = "ews")]
     let registry = registry
         .with(std::sync::Arc::new(ews::EwsFactory::exchange_server()))
-        .with(std::sync::Arc::new(ews::EwsFactory::exchange_online()));
+        .with(std::sync::Arc::new(ews::EwsFactory::exchange_online()))
+        .with_sender(
+            core::profile::OutgoingProtocol::Ews,
+            std::sync::Arc::new(ews::EwsFactory::exchange_server()),
+        );
+    // One TLS configuration for all accounts, whatever their protocol.
+    #[cfg(any(feature = "pop3", feature = "smtp"))]
+    let clients = net::line::TlsClients::new();
     #[cfg(feature = "pop3")]
     let registry = registry.with(std::sync::Arc::new(pop3::Pop3Factory::new(
-        net::line::TlsClients::new(),
+        clients.clone(),
     )));
+    #[cfg(feature = "smtp")]
+    let registry = registry.with_sender(
+        core::profile::OutgoingProtocol::Smtp,
+        std::sync::Arc::new(smtp::SmtpFactory::new(clients)),
+    );
     registry
 }

@@ -98,3 +98,13 @@ pub fn locate(
     });
     Ok((ServerAddress::new(host, port), security))
 }
+
+/// The spelling of a domain in ASCII (IDNA), as it stands in the commands of servers that know nothing else;
+/// `None` where it has none.
+#[must_use]
+pub fn ascii_domain(domain: &str) -> Option<String> {
+    match Host::parse(domain) {
+        Ok(Host::Domain(name)) if !name.is_empty() => Some(name),
+        _ => None,
+    }
+}

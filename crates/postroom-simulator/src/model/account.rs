@@ -140,6 +140,12 @@ impl Account {
         self
     }
 
+    /// Whether it may send in the name of that address.
+    #[must_use]
+    pub fn may_send_as(&self, address: &str) -> bool {
+        self.owns(address) || self.send_as.contains(&address.to_lowercase())
+    }
+
     /// Whether `address` is one of this account's, without regard to case.
     #[must_use]
     pub fn owns(&self, address: &str) -> bool {

@@ -164,9 +164,7 @@ impl State {
                 "From",
                 header_addresses(&[Address::new(&sender.display_name, &sender.address)]),
             )),
-            Some(from)
-                if sender.owns(&from.address)
-                    || sender.send_as.contains(&from.address.to_lowercase()) => {}
+            Some(from) if sender.may_send_as(&from.address) => {}
             Some(_) => return Err(ModelError::SendAsDenied),
         }
         if summary.message_id.is_empty() {
@@ -240,6 +238,21 @@ impl MailSystem {
             new.sent = Some(now);
             state.store(folder, new, EventKind::Created, now).map(Some)
         })
+    }
+
+    /// Whether a message could be sent: its author and recipients are looked at, and nothing happens.
+    ///
+    /// # Errors
+    /// [`ModelError::NoRecipients`], [`ModelError::SendAsDenied`].
+    pub fn may_submit(&self, submission: &Submission) -> Result<(), ModelError> {
+        let sender = self.account_info(submission.sender)?;
+        if submission.recipients.is_empty() {
+            return Err(ModelError::NoRecipients);
+        }
+        match Summary::read(&submission.content).from {
+            Some(from) if !sender.may_send_as(&from.address) => Err(ModelError::SendAsDenied),
+            _ => Ok(()),
+        }
     }
 
     /// Sends a draft. It goes to `file_in`, with a new id, or is gone where that is `None`.
