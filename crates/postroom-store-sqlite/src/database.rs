@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use postroom_core::Code;
-use postroom_store::{ErrorKind, Result, StoreError};
+use postroom_store::{ErrorKind, Result, StoreError, TransactionScope};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use crate::decoded::Decoded;
 use crate::executor::{Executor, Lane};
 use crate::failure::{Failure, Outcome};
+use crate::log::{Log, Syncer, not_synced};
 use crate::seal::Keys;
 use crate::segment::{Place, Segments};
 use crate::sql::change;
@@ -48,6 +49,9 @@ pub(crate) struct Database {
     pub(crate) keys: Keys,
     pub(crate) decoded: Decoded,
     fill: Fill,
+    log: Arc<Log>,
+    /// Waits for the disk beside the writer; without it, each write waits by itself.
+    syncer: Option<Syncer>,
 }
 
 struct Writer {
@@ -133,6 +137,8 @@ impl Database {
         segments: Segments,
         segment_directory: PathBuf,
         keys: Keys,
+        log: Arc<Log>,
+        syncer: Option<Syncer>,
     ) -> Self {
         Self {
             path: options.path.clone(),
@@ -148,6 +154,8 @@ impl Database {
             keys,
             decoded: Decoded::default(),
             fill: Arc::clone(&options.fill),
+            log,
+            syncer,
         }
     }
 
@@ -161,6 +169,16 @@ impl Database {
 
     /// Runs one unit of work: all of it is durable when this answers, or none of it happened.
     pub(crate) fn write<T>(&self, work: impl FnOnce(&mut Write<'_>) -> Outcome<T>) -> Outcome<T> {
+        let done = self.commit(work)?;
+        if self.sync {
+            self.log.sync().map_err(|error| not_synced(&error))?;
+        }
+        Ok(done)
+    }
+
+    /// Runs one unit of work: all of it is committed when this answers, or none of it happened. It is
+    /// durable with the next one that is.
+    fn commit<T>(&self, work: impl FnOnce(&mut Write<'_>) -> Outcome<T>) -> Outcome<T> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let Writer {
             connection,
@@ -170,6 +188,7 @@ impl Database {
         // A job that ended by a defect may have left bytes that no row names.
         segments.rolled_back();
         let transaction = Transaction::begin(connection, "BEGIN IMMEDIATE")?;
+        let changes = connection.total_changes();
         let done = work(&mut Write {
             connection,
             segments,
@@ -180,6 +199,35 @@ impl Database {
         match &done {
             Ok(_) => segments.committed(),
             Err(_) => segments.rolled_back(),
+        }
+        if done.is_ok() && connection.total_changes() != changes {
+            self.log.committed();
+        }
+        done
+    }
+
+    /// Runs a single query: it sees one snapshot by itself.
+    fn query<T>(&self, work: impl FnOnce(&Read<'_>) -> Outcome<T>) -> Outcome<T> {
+        let read = |connection: &Connection| {
+            work(&Read {
+                connection,
+                database: self,
+            })
+        };
+        if self.single {
+            let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            return read(&writer.connection);
+        }
+        let pooled = self.readers.lock();
+        let pooled = pooled.unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match pooled {
+            Some(connection) => connection,
+            None => connect(&self.path, self.sync)?,
+        };
+        let done = read(&connection);
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if readers.len() < IDLE_READERS_MAX {
+            readers.push(connection);
         }
         done
     }
@@ -291,6 +339,8 @@ pub(crate) fn connect(path: &Path, sync: bool) -> Outcome<Connection> {
 pub(crate) struct Handle {
     pub(crate) database: Arc<Database>,
     pub(crate) executor: Arc<dyn Executor>,
+    /// The stores that are made of it write in the same transactions.
+    pub(crate) scope: TransactionScope,
 }
 
 impl fmt::Debug for Handle {
@@ -309,8 +359,41 @@ impl Handle {
         operation: &'static str,
         work: impl FnOnce(&mut Write<'_>) -> Outcome<T> + Send + 'static,
     ) -> Result<T> {
-        self.run(operation, Lane::Write, move |database| database.write(work))
-            .await
+        let (answer, answered) = oneshot::channel();
+        let database = Arc::clone(&self.database);
+        self.executor.execute(
+            Lane::Write,
+            Box::new(move || {
+                let syncer = database.syncer.as_ref().filter(|_| database.sync);
+                // Nobody may be waiting any more; what was done stays done.
+                let Some(syncer) = syncer else {
+                    let _ = answer.send(database.write(work));
+                    return;
+                };
+                match database.commit(work) {
+                    Ok(done) => syncer.ask(Box::new(move |synced| {
+                        let _ = answer.send(synced.map(|()| done));
+                    })),
+                    Err(failure) => {
+                        let _ = answer.send(Err(failure));
+                    }
+                }
+            }),
+        );
+        told(operation, answered).await
+    }
+
+    /// Runs a write that need not outlive a power failure by itself: it is durable with the next one
+    /// that is, and none that comes later is durable without it.
+    pub(crate) async fn write_behind<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&mut Write<'_>) -> Outcome<T> + Send + 'static,
+    ) -> Result<T> {
+        self.run(operation, Lane::Write, move |database| {
+            database.commit(work)
+        })
+        .await
     }
 
     /// Runs a read.
@@ -320,6 +403,16 @@ impl Handle {
         work: impl FnOnce(&Read<'_>) -> Outcome<T> + Send + 'static,
     ) -> Result<T> {
         self.run(operation, Lane::Read, move |database| database.read(work))
+            .await
+    }
+
+    /// Runs a read that is a single query.
+    pub(crate) async fn query<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Read<'_>) -> Outcome<T> + Send + 'static,
+    ) -> Result<T> {
+        self.run(operation, Lane::Read, move |database| database.query(work))
             .await
     }
 
@@ -359,12 +452,16 @@ impl Handle {
                 let _ = answer.send(work(&database));
             }),
         );
-        match answered.await {
-            Ok(done) => done.map_err(|failure| failure.told(operation)),
-            Err(_) => Err(
-                StoreError::new(ErrorKind::Internal, Code::Internal, operation)
-                    .with("what", "the job ended without an answer"),
-            ),
-        }
+        told(operation, answered).await
+    }
+}
+
+async fn told<T>(operation: &'static str, answered: oneshot::Receiver<Outcome<T>>) -> Result<T> {
+    match answered.await {
+        Ok(done) => done.map_err(|failure| failure.told(operation)),
+        Err(_) => Err(
+            StoreError::new(ErrorKind::Internal, Code::Internal, operation)
+                .with("what", "the job ended without an answer"),
+        ),
     }
 }

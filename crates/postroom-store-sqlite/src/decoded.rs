@@ -76,4 +76,19 @@ impl<K: Ord, V: DeserializeOwned> Kept<K, V> {
         kept.insert(key, (text.to_owned(), Arc::clone(&value)));
         Ok(value)
     }
+
+    /// The value that was kept last, for whoever can tell by itself whether it is the current one.
+    pub(crate) fn known(&self, key: &K) -> Option<Arc<V>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get(key).map(|(_, value)| Arc::clone(value))
+    }
+
+    /// Keeps a value that tells by itself which one it is.
+    pub(crate) fn keep(&self, key: K, value: V) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT_MAX {
+            kept.clear();
+        }
+        kept.insert(key, (String::new(), Arc::new(value)));
+    }
 }

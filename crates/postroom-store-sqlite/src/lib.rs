@@ -8,7 +8,8 @@
 //! | [`KeySource`], [`create_key_file`] | the key that seals passwords |
 //! | [`Executor`] | where the work is done: on threads of its own, or at once |
 //!
-//! Durability: WAL with `synchronous=FULL`. Raw messages go to append-only segment files, which are
+//! Durability: a write is answered when the write-ahead log that it is in is on the disk, and one
+//! wait for the disk serves all writes that wait for it. Raw messages go to append-only segment files, which are
 //! synced before the rows that name them commit. Every method is one transaction.
 //!
 //! What it deliberately does not do: read a clock, or parse a message.
@@ -19,6 +20,7 @@ mod decoded;
 mod executor;
 mod failure;
 mod index;
+mod log;
 mod migrate;
 mod seal;
 mod segment;

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use postroom_core::organization::DeploymentKind;
 use postroom_core::{Code, Organization, ProfileId};
-use postroom_store::{ErrorKind, Result, Store, StoreError};
+use postroom_store::{ErrorKind, Result, Store, StoreError, TransactionScope};
 use rusqlite::{Connection, params};
 
 use crate::crm::SqliteCrm;
 use crate::database::{Database, Fill, Handle, connect};
 use crate::executor::{Executor, InlineExecutor, ThreadExecutor};
 use crate::failure::{Failure, Outcome};
+use crate::log::{Log, Syncer};
 use crate::migrate::{FileKind, kind_of, migrate};
 use crate::seal::{KeySource, Keys};
 use crate::segment::{SEGMENT_BYTES_MAX, Segments, create_private};
@@ -281,6 +282,19 @@ fn open(options: &StorageOptions, mut connection: Connection) -> Outcome<SqliteS
         Some(executor) => Arc::clone(executor),
         None => Arc::new(ThreadExecutor::start(READERS).map_err(Failure::Segment)?),
     };
+    if options.sync {
+        // From here on the log is waited for outside of SQLite.
+        connection
+            .execute_batch("PRAGMA synchronous = NORMAL")
+            .map_err(|source| Failure::sql("configure the connection", source))?;
+    }
+    let log = Arc::new(Log::of(&options.path));
+    // Whose executor is somebody else's has no thread of ours.
+    let syncer = if options.sync && options.executor.is_none() {
+        Some(Syncer::start(Arc::clone(&log)).map_err(Failure::Segment)?)
+    } else {
+        None
+    };
     let mut segment_directory = options.path.clone().into_os_string();
     segment_directory.push("-segments");
     let segment_directory = PathBuf::from(segment_directory);
@@ -294,6 +308,8 @@ fn open(options: &StorageOptions, mut connection: Connection) -> Outcome<SqliteS
         ),
         segment_directory,
         keys,
+        log,
+        syncer,
     );
     if options.discard_secrets {
         database.write(|write| secrets::discard(write))?;
@@ -302,6 +318,7 @@ fn open(options: &StorageOptions, mut connection: Connection) -> Outcome<SqliteS
     let handle = Handle {
         database: Arc::new(database),
         executor,
+        scope: TransactionScope::new(),
     };
     Ok(SqliteStorage {
         store: Arc::new(SqliteStore::new(handle.clone())),

@@ -14,6 +14,7 @@ use postroom_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::scope::TransactionScope;
 
 /// The key under which a write is done once, however often it is asked for: 32 bytes.
 pub type IdempotencyKey = ContentKey;
@@ -334,6 +335,14 @@ pub trait Crm: fmt::Debug + Send + Sync + 'static {
     /// come in a later call than what they answer.
     fn resolves_provisional(&self) -> bool {
         false
+    }
+
+    /// What one transaction of the application can write, where a [`Store`](crate::Store) can write in
+    /// it, too: the engine then records and reports through that store's
+    /// [`record_and_settle`](crate::Store::record_and_settle) and
+    /// [`advance_and_report`](crate::Store::advance_and_report).
+    fn transaction_scope(&self) -> Option<TransactionScope> {
+        None
     }
 
     /// Emails put into Pending Send since the cursor (ever, where `None`), at most `limit`, oldest

@@ -12,11 +12,13 @@
 pub mod crm;
 mod directory;
 pub mod error;
+mod scope;
 pub mod store;
 pub mod types;
 
 pub use crm::*;
 pub use directory::Directory;
 pub use error::{ErrorKind, Result, StoreError};
+pub use scope::TransactionScope;
 pub use store::{EngineClaim, Store};
 pub use types::*;

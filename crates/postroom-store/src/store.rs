@@ -16,12 +16,13 @@ use postroom_core::schedule::LatestTimes;
 use postroom_core::settings::SettingChange;
 use postroom_core::tracking::{Candidates, CorrelationQuery, IndexedEmail, TrackingToken};
 use postroom_core::{
-    AlertId, EmailAddress, HolderId, JobId, LedgerId, Mailbox, MailboxId, Organization, OutboxId,
-    PartyId, ProfileId, RawMessage, RecordId, Secret, ServerProfile, Timestamp, Workload,
+    AlertId, Code, EmailAddress, HolderId, JobId, LedgerId, Mailbox, MailboxId, Organization,
+    OutboxId, PartyId, ProfileId, RawMessage, RecordId, Secret, ServerProfile, Timestamp, Workload,
 };
 
-use crate::crm::CrmCursor;
-use crate::error::{Result, StoreError};
+use crate::crm::{CrmCursor, EmailWrite, OutgoingReport, RecordedEmail};
+use crate::error::{ErrorKind, Result, StoreError};
+use crate::scope::TransactionScope;
 use crate::types::{
     AlertFilter, CycleRecord, CycleStart, Due, FolderState, IncidentPattern, JobCounts, JobFilter,
     KnownQuery, Lease, LedgerCounts, LedgerFilter, MailboxChange, MailboxFilter, MailboxOfParty,
@@ -37,6 +38,10 @@ pub trait EngineClaim: fmt::Debug + Send + Sync {}
 /// # Contract
 /// - Each method is one unit of work: as a whole and durable before it answers, or not at all. A
 ///   dropped future leaves one of the two.
+/// - A few methods say that they may be behind. What such a one wrote is there for everybody at once and
+///   outlives the process; a power failure may take it, together with all that was written after it, as
+///   long as no write that is not behind has come later. Nothing that is done outside of the store may
+///   rely on them alone.
 /// - A write that takes a [`Lease`] is refused with `LeaseLost` when the lease is not the current
 ///   one, whatever its time says: the fence decides.
 /// - Listings are bounded by their [`Page`] and in a fixed order.
@@ -54,6 +59,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// `Locked` where another engine runs on it.
     async fn claim_engine(&self) -> Result<Box<dyn EngineClaim>>;
+
+    /// What one transaction of this store can write, where records of an application are among it:
+    /// those of the [`Crm`](crate::Crm) that names the same scope.
+    fn transaction_scope(&self) -> Option<TransactionScope> {
+        None
+    }
 
     // ---- configuration ------------------------------------------------------------------------
 
@@ -246,6 +257,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Takes the lease of a workload where nobody holds it or the holder's time is up; `None`
     /// where somebody does.
     ///
+    /// May be behind.
+    ///
     /// # Errors
     /// `NotFound`.
     async fn acquire_lease(
@@ -259,17 +272,22 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Holds on to a lease.
     ///
+    /// May be behind.
+    ///
     /// # Errors
     /// `LeaseLost`.
     async fn renew_lease(&self, lease: &Lease, now: Timestamp, duration: Duration)
     -> Result<Lease>;
 
     /// Gives a lease back; one that was lost is left alone.
+    /// May be behind.
     async fn release_lease(&self, lease: &Lease) -> Result<()>;
 
     /// Stores what a cycle leaves in its workload's state. Taking it out of processing counts the
     /// mailbox's revision up, so that nobody puts it back without having seen that. A due time that
-    /// was set after a successful cycle had started, and that comes earlier, stays.
+    /// was set after a successful cycle had started, and that comes earlier, stays. After a successful
+    /// cycle of outgoing email the workload is due no later than the first entry of its outbox that
+    /// waits: it may have been taken over after the cycle had looked.
     ///
     /// # Errors
     /// `LeaseLost`.
@@ -281,6 +299,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Cycles that find nothing are the most common thing that happens: a store may do this as one
     /// unit of work. Otherwise it is made of the other methods, says nothing of folders, and takes
     /// rows to be pending.
+    ///
+    /// May be behind.
     ///
     /// # Errors
     /// `NotFound`.
@@ -323,6 +343,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Stores what a cycle leaves as [`Self::record_cycle`] does, and gives the lease back.
+    ///
+    /// May be behind, for a cycle that succeeded.
     ///
     /// # Errors
     /// `LeaseLost`.
@@ -375,6 +397,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Records a page of a folder: rows and cursor together. In a relisting, rows that are seen are
     /// noted, and its last page turns pending rows that were not seen into `gone`.
     ///
+    /// May be behind.
+    ///
     /// # Errors
     /// `LeaseLost`.
     async fn record_page(
@@ -385,6 +409,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ) -> Result<PageOutcome>;
 
     /// Drops a folder's cursor and begins a relisting.
+    ///
+    /// May be behind.
     ///
     /// # Errors
     /// `LeaseLost`.
@@ -404,6 +430,26 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// `LeaseLost`; `Conflict` where an event does not fit the stored state; `NotFound`.
     async fn settle(&self, lease: &Lease, settlements: &[Settlement]) -> Result<()>;
+
+    /// Records emails as [`Crm::record_emails`](crate::Crm::record_emails) does and stores outcomes as
+    /// [`Self::settle`] does, in one unit of work: all of it, or nothing. Where settlements name what
+    /// a write is named by ([`EmailWrite::provisional`]), the record comes in its place; a row is then
+    /// said to have created its record where the write did. Answers one outcome for each write.
+    ///
+    /// Asked only of a store that has the application's [scope](Self::transaction_scope); the default is
+    /// for others.
+    ///
+    /// # Errors
+    /// As both of them.
+    async fn record_and_settle(
+        &self,
+        lease: &Lease,
+        writes: Vec<EmailWrite>,
+        settlements: Vec<Settlement>,
+    ) -> Result<Vec<RecordedEmail>> {
+        let _ = (lease, writes, settlements);
+        Err(no_records("ledger.record_and_settle"))
+    }
 
     /// Notes where a settled message was moved to, and its id there.
     ///
@@ -467,7 +513,18 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     async fn tokens_taken(&self, tokens: &[TrackingToken]) -> Result<Vec<bool>>;
 
     /// The sender's number and its next message number, which is used up by asking.
+    /// May be behind.
     async fn next_token_numbers(&self, sender: PartyId) -> Result<TokenNumbers>;
+
+    /// The same for several emails, each of its sender; one answer for each, in order. A store may do
+    /// this as one unit of work.
+    async fn token_numbers(&self, senders: &[PartyId]) -> Result<Vec<TokenNumbers>> {
+        let mut numbers = Vec::with_capacity(senders.len());
+        for sender in senders {
+            numbers.push(self.next_token_numbers(*sender).await?);
+        }
+        Ok(numbers)
+    }
 
     // ---- outgoing -----------------------------------------------------------------------------
 
@@ -476,7 +533,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Takes over outgoing emails and the cursor of the feed together. An entry whose record is in
     /// the outbox already is left out: the feed may repeat. Outgoing email of their mailboxes becomes due
-    /// in the same unit of work, where it is healthy: no other look at it may be near.
+    /// in the same unit of work, where it is healthy: no other look at it may be near. Where a cycle is
+    /// under way, its end sees to that (see [`Self::record_cycle`]).
+    /// May be behind.
     async fn enqueue_outgoing(
         &self,
         emails: &[NewOutgoing],
@@ -521,6 +580,27 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         alias: Option<&MessageId>,
     ) -> Result<()>;
 
+    /// Takes an entry from one state to the next as [`Self::advance_outgoing`] does and tells the
+    /// application as [`Crm::report_outgoing`](crate::Crm::report_outgoing) does, in one unit of work.
+    ///
+    /// Asked only of a store that has the application's [scope](Self::transaction_scope); the default is
+    /// for others.
+    ///
+    /// # Errors
+    /// As both of them.
+    async fn advance_and_report(
+        &self,
+        lease: Option<&Lease>,
+        id: OutboxId,
+        from: &OutboxState,
+        to: &OutboxState,
+        alias: Option<&MessageId>,
+        report: &OutgoingReport,
+    ) -> Result<()> {
+        let _ = (lease, id, from, to, alias, report);
+        Err(no_records("outbox.advance_and_report"))
+    }
+
     /// Entries whose latest state the application has not been told, oldest first. Only `Sending`,
     /// `Sent`, `Failed` and `Unknown` are told.
     async fn outbox_unreported(&self, limit: u32) -> Result<Vec<OutboxEntry>>;
@@ -528,6 +608,24 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Notes that the application was told of these states; an entry that has moved on meanwhile
     /// stays unreported.
     async fn mark_reported(&self, told: &[(OutboxId, OutboxState)]) -> Result<()>;
+
+    /// Tells the application of these states as
+    /// [`Crm::report_outgoing`](crate::Crm::report_outgoing) does and notes that it was told as
+    /// [`Self::mark_reported`] does, in one unit of work. Of an entry that has moved on meanwhile it
+    /// is told nothing.
+    ///
+    /// Asked only of a store that has the application's [scope](Self::transaction_scope); the default is
+    /// for others.
+    ///
+    /// # Errors
+    /// As both of them.
+    async fn report_and_mark(
+        &self,
+        told: &[(OutboxId, OutboxState, OutgoingReport)],
+    ) -> Result<()> {
+        let _ = told;
+        Err(no_records("outbox.report_and_mark"))
+    }
 
     /// How many entries of a mailbox (of all, where `None`) are in each state.
     async fn outbox_counts(&self, mailbox: Option<MailboxId>) -> Result<LedgerCounts>;
@@ -555,6 +653,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     async fn queue_jobs(&self, jobs: &[Job], entries: &[AuditEntry]) -> Result<()>;
 
     /// Adds or changes a job.
+    /// May be behind, for a job that is not done.
     async fn save_job(&self, job: &Job) -> Result<()>;
 
     /// One job.
@@ -580,6 +679,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// The email record's index entry, for `explain`.
     async fn indexed(&self, record: RecordId) -> Result<Option<IndexedEmail>>;
+}
+
+/// A store without an application's records was asked to write some.
+fn no_records(operation: &'static str) -> StoreError {
+    StoreError::new(ErrorKind::Internal, Code::Internal, operation)
+        .with("what", "the store has no records of the application")
 }
 
 const _: fn(&dyn Store, &dyn EngineClaim) = |_, _| {};

@@ -14,11 +14,13 @@ use postroom_core::ledger::{
 };
 use postroom_core::mailbox::{MailboxStatus, OwnerKind};
 use postroom_core::outbox::OutboxEntry;
-use postroom_core::tracking::{Decision, IndexedEmail};
+use postroom_core::tracking::{Decision, IndexedEmail, Verdict};
 use postroom_core::{
     AlertId, Audience, EmailAddress, HolderId, JobId, LedgerId, Level, Mailbox, MailboxId,
     Organization, PartyId, ProfileId, RawMessage, RecordId, ServerProfile, Timestamp, Workload,
 };
+
+use crate::crm::RecordedEmail;
 
 /// Whose password it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -218,6 +220,10 @@ pub struct CycleStart {
     /// Whether there may be something to work on: pending rows of the ledger for incoming email,
     /// entries of the outbox that have not come to an end for outgoing email.
     pub pending: bool,
+    /// Whether an attempt with an entry of the outbox may be under way.
+    pub under_way: bool,
+    /// Whether an entry of the outbox may be of unknown outcome.
+    pub in_doubt: bool,
     /// Changes whenever any secret is stored or deleted, where the store knows: whoever sees the same
     /// number again need not read a secret again.
     pub secrets: Option<u64>,
@@ -239,6 +245,8 @@ impl CycleStart {
             profile,
             folders: Vec::new(),
             pending: true,
+            under_way: true,
+            in_doubt: true,
             secrets: None,
         }
     }
@@ -383,6 +391,31 @@ impl Settlement {
             index: None,
             raw: None,
             moved: None,
+        }
+    }
+
+    /// Puts records in place of what stood for them before they were made. A row has created its
+    /// record only where the record was created by then.
+    pub fn resolve(&mut self, made: impl Fn(RecordId) -> Option<RecordedEmail>) {
+        let resolve = |record: &mut RecordId| {
+            if let Some(recorded) = made(*record) {
+                *record = recorded.record;
+            }
+        };
+        if let LedgerEvent::Deliver { record, created } = &mut self.event {
+            *created = *created && made(*record).is_none_or(|recorded| recorded.created);
+            resolve(record);
+        }
+        if let Some(decision) = &mut self.decision {
+            if let Some(matched) = &mut decision.correlation.matched {
+                resolve(&mut matched.email);
+            }
+            if let Verdict::Join { record } = &mut decision.verdict {
+                resolve(record);
+            }
+        }
+        if let Some((index, _)) = &mut self.index {
+            resolve(&mut index.record);
         }
     }
 }

@@ -122,6 +122,7 @@ macro_rules! __store_checks {
                 emails_and_cursor_are_taken_over_together
                 the_feed_may_repeat
                 what_was_taken_over_is_due
+                what_is_taken_over_beside_a_cycle_is_due_after_it
                 due_entries_come_oldest_first
                 a_state_that_has_moved_on_is_a_conflict
                 a_lost_lease_does_not_advance
@@ -149,6 +150,12 @@ macro_rules! __store_checks {
                 a_key_survives_reopening
                 the_feed_is_in_order_and_skips_nothing
                 reports_may_be_repeated
+            ]
+            joint: [
+                records_are_made_with_the_rows_that_name_them
+                what_cannot_be_settled_is_not_recorded
+                an_end_is_told_with_its_state
+                only_what_stands_is_told
             ]
         }
     };

@@ -151,7 +151,7 @@ fn insert_row(write: &mut Write<'_>, insert: &mut Prepared<'_>, row: &NewRow<'_>
     Ok(write.last_insert_rowid())
 }
 
-pub(super) fn record(write: &mut Write<'_>, emails: &[EmailWrite]) -> Outcome<Vec<RecordedEmail>> {
+pub(crate) fn record(write: &mut Write<'_>, emails: &[EmailWrite]) -> Outcome<Vec<RecordedEmail>> {
     let connection = write.connection();
     let mut recording = Recording {
         ids: RecordIds::new(write)?,

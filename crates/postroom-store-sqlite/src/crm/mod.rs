@@ -2,8 +2,8 @@
 
 mod body;
 mod directory;
-mod emails;
-mod outgoing;
+pub(crate) mod emails;
+pub(crate) mod outgoing;
 mod parties;
 mod types;
 
@@ -17,6 +17,7 @@ use postroom_core::party::{Party, PartyKind};
 use postroom_core::{EmailAddress, PartyId, RawMessage, RecordId, Timestamp};
 use postroom_store::{
     Crm, CrmCursor, EmailWrite, OutgoingPage, OutgoingReport, Page, RecordedEmail, Result,
+    TransactionScope,
 };
 
 use crate::database::Handle;
@@ -232,7 +233,7 @@ impl Crm for SqliteCrm {
     async fn parties(&self, addresses: &[EmailAddress]) -> Result<Vec<Vec<Party>>> {
         let addresses = addresses.to_vec();
         self.handle
-            .read("crm.parties", move |db| parties::resolve(db, &addresses))
+            .query("crm.parties", move |db| parties::resolve(db, &addresses))
             .await
     }
 
@@ -246,6 +247,10 @@ impl Crm for SqliteCrm {
 
     fn resolves_provisional(&self) -> bool {
         true
+    }
+
+    fn transaction_scope(&self) -> Option<TransactionScope> {
+        Some(self.handle.scope.clone())
     }
 
     async fn outgoing(&self, since: Option<&CrmCursor>, limit: u32) -> Result<OutgoingPage> {

@@ -231,7 +231,7 @@ fn compose(read: &Read<'_>, record: RecordId) -> Outcome<OutgoingEmail> {
     Ok(outgoing)
 }
 
-pub(super) fn report(write: &Write<'_>, reports: &[OutgoingReport]) -> Outcome<()> {
+pub(crate) fn report(write: &Write<'_>, reports: &[OutgoingReport]) -> Outcome<()> {
     for report in reports {
         let (status, message_id): (EmailStatus, Option<&MessageId>) = match &report.status {
             OutgoingStatus::Sending => (EmailStatus::Sending, None),

@@ -1,5 +1,7 @@
 //! The ledger and the reading of folders.
 
+use std::collections::BTreeMap;
+
 use postroom_core::catalogue::Code;
 use postroom_core::email::ContentIdentity;
 use postroom_core::ledger::{
@@ -7,15 +9,18 @@ use postroom_core::ledger::{
     SyncCursor,
 };
 use postroom_core::tracking::Decision;
-use postroom_core::{LedgerId, MailboxId, Timestamp, Workload, planted};
-use postroom_store::{ErrorKind, FolderState, Lease, PageOutcome, PageRecord, Settlement};
+use postroom_core::{LedgerId, MailboxId, RecordId, Timestamp, Workload, planted};
+use postroom_store::{
+    EmailWrite, ErrorKind, FolderState, Lease, PageOutcome, PageRecord, RecordedEmail, Settlement,
+};
 use rusqlite::{Connection, params};
 
 use super::ledger::{
     StateColumns, UPDATE_STATE, become_gone, entries, entry, pack_identity, state, write_state,
 };
 use super::{mailboxes, schedule};
-use crate::database::Write;
+use crate::crm::emails;
+use crate::database::{Read, Write};
 use crate::failure::{Failure, Outcome};
 use crate::index::Indexing;
 use crate::sql::{Id, Prepared, Row, all, change, hash_of, insert, int, json, one};
@@ -73,9 +78,10 @@ pub(super) fn folder_state(
     })
 }
 
-/// Where the reading of every folder of a mailbox stands; for [`read_folder_state`].
+/// Where the reading of every folder of a mailbox stands, in the order of their ids; for
+/// [`read_folder_state`].
 pub(super) const FOLDER_STATES: &str =
-    "SELECT folder, cursor, relisting FROM folders WHERE mailbox_no = ?1 ORDER BY no";
+    "SELECT folder, cursor, relisting FROM folders WHERE mailbox_no = ?1";
 
 pub(super) fn read_folder_state(row: &Row<'_>) -> Outcome<(FolderId, FolderState)> {
     let cursor = row.get::<Option<String>>(1)?.map(SyncCursor::new);
@@ -273,14 +279,14 @@ fn put_decision(
 }
 
 pub(super) fn pending(
-    connection: &Connection,
+    read: &Read<'_>,
     mailbox: MailboxId,
     now: Timestamp,
     limit: u32,
 ) -> Outcome<Vec<LedgerEntry>> {
-    let no = mailboxes::number(connection, mailbox)?;
+    let no = mailboxes::number_read(read, mailbox)?;
     all(
-        connection,
+        read,
         "ledger",
         entries!(
             "WHERE ledger.mailbox_no = ?1 AND ledger.state_no = 0 AND ledger.not_before_ms <= ?2
@@ -304,6 +310,28 @@ pub(super) fn settle(
             .map_err(|failure| failure.with("message", settlement.id.to_string()))?;
     }
     settling.indexing.finish()
+}
+
+/// Records emails and settles rows that may name them by what stands for them.
+pub(super) fn record_and_settle(
+    write: &mut Write<'_>,
+    lease: &Lease,
+    writes: &[EmailWrite],
+    settlements: &mut [Settlement],
+) -> Outcome<Vec<RecordedEmail>> {
+    // Refused before anything is written: appended messages would have to be written over.
+    schedule::check(write, lease)?;
+    let recorded = emails::record(write, writes)?;
+    let made: BTreeMap<RecordId, RecordedEmail> = writes
+        .iter()
+        .zip(&recorded)
+        .filter_map(|(email, recorded)| Some((email.provisional?, *recorded)))
+        .collect();
+    for settlement in settlements.iter_mut() {
+        settlement.resolve(|record| made.get(&record).copied());
+    }
+    settle(write, lease, settlements)?;
+    Ok(recorded)
 }
 
 /// The statements that every settlement of a batch goes through.

@@ -11,7 +11,8 @@ use postroom_store::{LookAgain, MailboxChange, MailboxFilter, MailboxOfParty, Pa
 use rusqlite::{Connection, params};
 
 use super::{config, incoming, schedule};
-use crate::database::{Read, Write};
+use crate::database::{Database, Read, Write};
+use crate::decoded::Kept;
 use crate::failure::{Failure, Outcome};
 use crate::sql::{Id, Prepared, Row, all, change, insert, int, json, one};
 
@@ -29,11 +30,20 @@ pub(super) fn number(connection: &Connection, id: MailboxId) -> Outcome<i64> {
 
 /// The same, asked of the database once: mailboxes keep their number for ever.
 pub(super) fn number_kept(write: &Write<'_>, id: MailboxId) -> Outcome<i64> {
-    let numbers = &write.database.decoded.mailbox_numbers;
+    number_known(write, write.database, id)
+}
+
+/// The same for reads.
+pub(super) fn number_read(read: &Read<'_>, id: MailboxId) -> Outcome<i64> {
+    number_known(read, read.database, id)
+}
+
+fn number_known(connection: &Connection, database: &Database, id: MailboxId) -> Outcome<i64> {
+    let numbers = &database.decoded.mailbox_numbers;
     if let Some(no) = numbers.get(&id) {
         return Ok(no);
     }
-    let no = number(write, id)?;
+    let no = number(connection, id)?;
     numbers.put(id, no);
     Ok(no)
 }
@@ -370,15 +380,13 @@ pub(super) struct Reading<'c> {
 impl<'c> Reading<'c> {
     pub(super) fn new(connection: &'c Connection) -> Outcome<Self> {
         Ok(Self {
-            definition: Prepared::new(
-                connection,
-                "mailboxes",
-                "SELECT no, revision, definition FROM mailboxes WHERE id = ?1",
-            )?,
+            definition: Prepared::new(connection, "mailboxes", DEFINITION)?,
             states: Prepared::new(
                 connection,
                 "workloads",
-                states!(", holder IS NOT NULL, fence, lease_until_ms"),
+                "SELECT workload, enabled, health, next_due_ms, idle_cycles, last_started_ms,
+                     last_succeeded_ms, holder IS NOT NULL, fence, lease_until_ms, revision
+                 FROM workloads JOIN mailboxes ON no = mailbox_no WHERE mailbox_no = ?1",
             )?,
         })
     }
@@ -389,43 +397,87 @@ impl<'c> Reading<'c> {
         id: MailboxId,
         wanted: Workload,
     ) -> Outcome<Found> {
-        let found = self.definition.find(params![id.bytes()], |row| {
-            let kept = write.database.decoded.mailboxes.json(id, row, 2)?;
-            let mut mailbox = Mailbox::clone(&kept);
-            mailbox.revision = row.unsigned(1)?;
-            Ok(Some((row.get(0)?, mailbox)))
-        })?;
-        let (no, mut mailbox) = found.ok_or_else(|| Failure::not_found("mailbox"))?;
+        let no = number_kept(write, id)?;
+        let kept = &write.database.decoded.mailboxes;
+        let definition = &mut self.definition;
+        let mut read: Option<Mailbox> = None;
         let mut lease = None;
         // Answers no row: each is taken in where it is read.
         self.states.find(params![no], |row| {
-            let (workload, state) = read_state(row, &mailbox)?;
+            let mailbox = match &mut read {
+                Some(mailbox) => mailbox,
+                none => {
+                    // Every change of the definition counts its revision up.
+                    let revision = row.unsigned(10)?;
+                    let known = kept.known(&id).filter(|known| known.revision == revision);
+                    let found = match known {
+                        Some(known) => Mailbox::clone(&known),
+                        None => decoded(definition, kept, no, id)?,
+                    };
+                    none.insert(found)
+                }
+            };
+            let (workload, state) = read_state(row, mailbox)?;
             *mailbox.workload_mut(workload) = state;
             if workload == wanted {
                 lease = Some((row.get(7)?, row.unsigned(8)?, row.time(9)?));
             }
             Ok(None::<()>)
         })?;
-        let lease = lease.ok_or_else(|| Failure::not_found("workload"))?;
-        Ok(Found { no, mailbox, lease })
+        let missing = || Failure::not_found("workload");
+        Ok(Found {
+            no,
+            mailbox: read.ok_or_else(missing)?,
+            lease: lease.ok_or_else(missing)?,
+        })
     }
 }
 
+const DEFINITION: &str = "SELECT revision, definition FROM mailboxes WHERE no = ?1";
+
+/// Decodes the definition of a mailbox, and keeps it.
+fn decoded(
+    definition: &mut Prepared<'_>,
+    kept: &Kept<MailboxId, Mailbox>,
+    no: i64,
+    id: MailboxId,
+) -> Outcome<Mailbox> {
+    let found = definition.find(params![no], |row| {
+        let mut mailbox: Mailbox = row.json(1)?;
+        mailbox.revision = row.unsigned(0)?;
+        Ok(Some(mailbox))
+    })?;
+    let mailbox = found.ok_or_else(|| Failure::not_found("mailbox"))?;
+    kept.keep(id, mailbox.clone());
+    Ok(mailbox)
+}
+
 pub(super) fn by_address(read: &Read<'_>, address: &EmailAddress) -> Outcome<Option<Mailbox>> {
-    one(
+    let found = one(
         read,
         "mailboxes",
-        "SELECT no, revision, definition, id FROM mailboxes WHERE address = ?1",
+        "SELECT no, id, revision FROM mailboxes WHERE address = ?1",
         params![address.normalized()],
         |row| {
-            let kept = read.database.decoded.mailboxes.json(row.id(3)?, row, 2)?;
-            let mut mailbox = Mailbox::clone(&kept);
-            mailbox.revision = row.unsigned(1)?;
-            Ok((row.get(0)?, mailbox))
+            let id: MailboxId = row.id(1)?;
+            Ok((row.get::<i64>(0)?, id, row.unsigned(2)?))
         },
-    )?
-    .map(|row| complete(read, row))
-    .transpose()
+    )?;
+    let Some((no, id, revision)) = found else {
+        return Ok(None);
+    };
+    let kept = &read.database.decoded.mailboxes;
+    let known = kept.known(&id).filter(|known| known.revision == revision);
+    let mailbox = match known {
+        Some(known) => Mailbox::clone(&known),
+        None => decoded(
+            &mut Prepared::new(read, "mailboxes", DEFINITION)?,
+            kept,
+            no,
+            id,
+        )?,
+    };
+    complete(read, (no, mailbox)).map(Some)
 }
 
 pub(super) fn of_parties(

@@ -11,9 +11,9 @@ mod mailboxes;
 mod outgoing;
 mod schedule;
 pub(crate) mod secrets;
+mod work;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -32,16 +32,17 @@ use postroom_core::{
     PartyId, ProfileId, RawMessage, RecordId, Secret, ServerProfile, Timestamp, Workload,
 };
 use postroom_store::{
-    AlertFilter, CrmCursor, CycleRecord, CycleStart, Due, EngineClaim, FolderState,
+    AlertFilter, CrmCursor, CycleRecord, CycleStart, Due, EmailWrite, EngineClaim, FolderState,
     IncidentPattern, JobCounts, JobFilter, KnownQuery, Lease, LedgerCounts, LedgerFilter,
-    MailboxChange, MailboxFilter, MailboxOfParty, NewOutgoing, OutboxFilter, Page, PageOutcome,
-    PageRecord, Result, SecretOwner, Settlement, Store, TokenNumbers,
+    MailboxChange, MailboxFilter, MailboxOfParty, NewOutgoing, OutboxFilter, OutgoingReport, Page,
+    PageOutcome, PageRecord, RecordedEmail, Result, SecretOwner, Settlement, Store, TokenNumbers,
+    TransactionScope,
 };
 
-use crate::database::{Handle, Read, Write};
-use crate::failure::Outcome;
+use self::work::{is_routine, told};
+use crate::crm;
+use crate::database::Handle;
 use crate::index::{self, KnownEmail};
-use crate::seal::{KeySource, Seal};
 
 /// The engine's truth in a SQLite file. Made by [`SqliteStorage`](crate::SqliteStorage).
 #[derive(Clone, Debug)]
@@ -57,54 +58,20 @@ impl SqliteStore {
     pub(crate) fn path(&self) -> &Path {
         self.handle.database.path()
     }
-
-    async fn read<T: Send + 'static>(
-        &self,
-        operation: &'static str,
-        work: impl FnOnce(&Read<'_>) -> Outcome<T> + Send + 'static,
-    ) -> Result<T> {
-        self.handle.read(operation, work).await
-    }
-
-    async fn read_mapped<T: Send + 'static>(
-        &self,
-        operation: &'static str,
-        work: impl FnOnce(&Read<'_>) -> Outcome<T> + Send + 'static,
-    ) -> Result<T> {
-        self.handle.read_mapped(operation, work).await
-    }
-
-    async fn write<T: Send + 'static>(
-        &self,
-        operation: &'static str,
-        work: impl FnOnce(&mut Write<'_>) -> Outcome<T> + Send + 'static,
-    ) -> Result<T> {
-        self.handle.write(operation, work).await
-    }
-}
-
-/// What became of each, as the caller is told.
-fn told<T>(operation: &'static str, outcomes: Vec<Outcome<T>>) -> Vec<Result<T>> {
-    let told = |outcome: Outcome<T>| outcome.map_err(|failure| failure.told(operation));
-    outcomes.into_iter().map(told).collect()
 }
 
 #[async_trait]
 impl Store for SqliteStore {
     async fn claim_engine(&self) -> Result<Box<dyn EngineClaim>> {
-        const OPERATION: &str = "engine.claim";
-        let claim = claim::claim(self.path())?;
-        // Whoever holds a lease now is gone: it was killed, or dropped half way.
-        let held = self.read(OPERATION, |db| schedule::any_held(db)).await?;
-        if held {
-            self.write(OPERATION, |db| schedule::release_all(db))
-                .await?;
-        }
-        Ok(claim)
+        self.claim().await
+    }
+
+    fn transaction_scope(&self) -> Option<TransactionScope> {
+        Some(self.handle.scope.clone())
     }
 
     async fn organization(&self) -> Result<Organization> {
-        self.read("organization.read", config::organization).await
+        self.query("organization.read", config::organization).await
     }
 
     async fn save_organization(&self, organization: &Organization) -> Result<()> {
@@ -138,11 +105,11 @@ impl Store for SqliteStore {
     }
 
     async fn profiles(&self) -> Result<Vec<ServerProfile>> {
-        self.read("profile.list", config::profiles).await
+        self.query("profile.list", config::profiles).await
     }
 
     async fn profile(&self, id: ProfileId) -> Result<Option<ServerProfile>> {
-        self.read("profile.read", move |db| config::profile(db, id))
+        self.query("profile.read", move |db| config::profile(db, id))
             .await
     }
 
@@ -164,20 +131,12 @@ impl Store for SqliteStore {
     }
 
     async fn secret(&self, owner: SecretOwner) -> Result<Option<Secret>> {
-        self.read("secret.read", move |db| secrets::get(db, owner))
+        self.query("secret.read", move |db| secrets::get(db, owner))
             .await
     }
 
     async fn rotate_key(&self, key: &Secret) -> Result<u64> {
-        const OPERATION: &str = "key.rotate";
-        let seal = Seal::load(&KeySource::Text(key.clone()))
-            .map(Arc::new)
-            .map_err(|failure| failure.told(OPERATION))?;
-        self.handle
-            .with_database(OPERATION, move |database| {
-                secrets::rotate_in(database, seal)
-            })
-            .await
+        self.rotate(key).await
     }
 
     async fn delete_secret(&self, owner: SecretOwner) -> Result<()> {
@@ -220,7 +179,7 @@ impl Store for SqliteStore {
 
     async fn mailboxes_of(&self, parties: &[PartyId]) -> Result<Vec<MailboxOfParty>> {
         let parties = parties.to_vec();
-        self.read("mailbox.of_parties", move |db| {
+        self.query("mailbox.of_parties", move |db| {
             mailboxes::of_parties(db, &parties)
         })
         .await
@@ -268,12 +227,12 @@ impl Store for SqliteStore {
     }
 
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Due>> {
-        self.read("schedule.due", move |db| schedule::due(db, now, limit))
+        self.query("schedule.due", move |db| schedule::due(db, now, limit))
             .await
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>> {
-        self.read("schedule.next_due", move |db| schedule::next_due(db))
+        self.query("schedule.next_due", move |db| schedule::next_due(db))
             .await
     }
 
@@ -300,7 +259,7 @@ impl Store for SqliteStore {
         now: Timestamp,
         duration: Duration,
     ) -> Result<Option<Lease>> {
-        self.write("lease.acquire", move |db| {
+        self.write_behind("lease.acquire", move |db| {
             schedule::acquire(db, mailbox, workload, holder, now, duration)
         })
         .await
@@ -313,7 +272,7 @@ impl Store for SqliteStore {
         duration: Duration,
     ) -> Result<Lease> {
         let lease = lease.clone();
-        self.write("lease.renew", move |db| {
+        self.write_behind("lease.renew", move |db| {
             schedule::renew(db, &lease, now, duration)
         })
         .await
@@ -321,13 +280,12 @@ impl Store for SqliteStore {
 
     async fn release_lease(&self, lease: &Lease) -> Result<()> {
         let lease = lease.clone();
-        self.write("lease.release", move |db| schedule::release(db, &lease))
+        self.write_behind("lease.release", move |db| schedule::release(db, &lease))
             .await
     }
 
     async fn record_cycle(&self, lease: &Lease, cycle: &CycleRecord) -> Result<()> {
-        let lease = lease.clone();
-        let cycle = cycle.clone();
+        let (lease, cycle) = (lease.clone(), cycle.clone());
         self.write("schedule.record_cycle", move |db| {
             schedule::record_cycle(db, &lease, &cycle)
         })
@@ -342,7 +300,7 @@ impl Store for SqliteStore {
         now: Timestamp,
         duration: Duration,
     ) -> Result<Option<CycleStart>> {
-        self.write("cycle.begin", move |db| {
+        self.write_behind("cycle.begin", move |db| {
             schedule::begin(db, mailbox, workload, (holder, now, duration))
         })
         .await
@@ -357,7 +315,7 @@ impl Store for SqliteStore {
     ) -> Result<Vec<Result<Option<CycleStart>>>> {
         const OPERATION: &str = "cycle.begin";
         let wanted = wanted.to_vec();
-        self.write(OPERATION, move |db| {
+        self.write_behind(OPERATION, move |db| {
             schedule::begin_all(db, &wanted, (holder, now, duration))
         })
         .await
@@ -367,15 +325,18 @@ impl Store for SqliteStore {
     async fn finish_cycles(&self, ended: &[(Lease, CycleRecord)]) -> Result<Vec<Result<()>>> {
         const OPERATION: &str = "cycle.finish";
         let ended = ended.to_vec();
-        self.write(OPERATION, move |db| schedule::finish_all(db, &ended))
-            .await
-            .map(|finished| told(OPERATION, finished))
+        let behind = ended.iter().all(|(_, cycle)| is_routine(cycle));
+        self.write_or_behind(OPERATION, behind, move |db| {
+            schedule::finish_all(db, &ended)
+        })
+        .await
+        .map(|finished| told(OPERATION, finished))
     }
 
     async fn finish_cycle(&self, lease: &Lease, cycle: &CycleRecord) -> Result<()> {
-        let lease = lease.clone();
-        let cycle = cycle.clone();
-        self.write("cycle.finish", move |db| {
+        let (lease, cycle) = (lease.clone(), cycle.clone());
+        let behind = is_routine(&cycle);
+        self.write_or_behind("cycle.finish", behind, move |db| {
             schedule::finish_cycle(db, &lease, &cycle)
         })
         .await
@@ -383,7 +344,7 @@ impl Store for SqliteStore {
 
     async fn folder_state(&self, mailbox: MailboxId, folder: &FolderId) -> Result<FolderState> {
         let folder = folder.clone();
-        self.read("folder.state", move |db| {
+        self.query("folder.state", move |db| {
             incoming::folder_state(db, mailbox, &folder)
         })
         .await
@@ -395,18 +356,16 @@ impl Store for SqliteStore {
         page: &PageRecord,
         now: Timestamp,
     ) -> Result<PageOutcome> {
-        let lease = lease.clone();
-        let page = page.clone();
-        self.write("ledger.record_page", move |db| {
+        let (lease, page) = (lease.clone(), page.clone());
+        self.write_behind("ledger.record_page", move |db| {
             incoming::record_page(db, &lease, &page, now)
         })
         .await
     }
 
     async fn begin_relisting(&self, lease: &Lease, folder: &FolderId) -> Result<()> {
-        let lease = lease.clone();
-        let folder = folder.clone();
-        self.write("folder.begin_relisting", move |db| {
+        let (lease, folder) = (lease.clone(), folder.clone());
+        self.write_behind("folder.begin_relisting", move |db| {
             incoming::begin_relisting(db, &lease, &folder)
         })
         .await
@@ -418,7 +377,7 @@ impl Store for SqliteStore {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<LedgerEntry>> {
-        self.read("ledger.pending", move |db| {
+        self.query("ledger.pending", move |db| {
             incoming::pending(db, mailbox, now, limit)
         })
         .await
@@ -439,10 +398,22 @@ impl Store for SqliteStore {
     }
 
     async fn settle(&self, lease: &Lease, settlements: &[Settlement]) -> Result<()> {
-        let lease = lease.clone();
-        let settlements = settlements.to_vec();
+        let (lease, settlements) = (lease.clone(), settlements.to_vec());
         self.write("ledger.settle", move |db| {
             incoming::settle(db, &lease, &settlements)
+        })
+        .await
+    }
+
+    async fn record_and_settle(
+        &self,
+        lease: &Lease,
+        writes: Vec<EmailWrite>,
+        mut settlements: Vec<Settlement>,
+    ) -> Result<Vec<RecordedEmail>> {
+        let lease = lease.clone();
+        self.write("ledger.record_and_settle", move |db| {
+            incoming::record_and_settle(db, &lease, &writes, &mut settlements)
         })
         .await
     }
@@ -482,7 +453,7 @@ impl Store for SqliteStore {
     }
 
     async fn quarantined_raw(&self, id: LedgerId) -> Result<Option<RawMessage>> {
-        self.read("ledger.raw", move |db| ledger::quarantined_raw(db, id))
+        self.query("ledger.raw", move |db| ledger::quarantined_raw(db, id))
             .await
     }
 
@@ -508,21 +479,29 @@ impl Store for SqliteStore {
 
     async fn tokens_taken(&self, tokens: &[TrackingToken]) -> Result<Vec<bool>> {
         let tokens = tokens.to_vec();
-        self.read("index.tokens_taken", move |db| {
+        self.query("index.tokens_taken", move |db| {
             index::tokens_taken(db, &tokens)
         })
         .await
     }
 
     async fn next_token_numbers(&self, sender: PartyId) -> Result<TokenNumbers> {
-        self.write("token.next", move |db| {
+        self.write_behind("token.next", move |db| {
             outgoing::next_token_numbers(db, sender)
         })
         .await
     }
 
+    async fn token_numbers(&self, senders: &[PartyId]) -> Result<Vec<TokenNumbers>> {
+        let senders = senders.to_vec();
+        self.write_behind("token.next", move |db| {
+            outgoing::token_numbers(db, &senders)
+        })
+        .await
+    }
+
     async fn outgoing_cursor(&self) -> Result<Option<CrmCursor>> {
-        self.read("outbox.cursor", move |db| outgoing::cursor(db))
+        self.query("outbox.cursor", move |db| outgoing::cursor(db))
             .await
     }
 
@@ -531,9 +510,8 @@ impl Store for SqliteStore {
         emails: &[NewOutgoing],
         cursor: Option<&CrmCursor>,
     ) -> Result<()> {
-        let emails = emails.to_vec();
-        let cursor = cursor.cloned();
-        self.write("outbox.enqueue", move |db| {
+        let (emails, cursor) = (emails.to_vec(), cursor.cloned());
+        self.write_behind("outbox.enqueue", move |db| {
             outgoing::enqueue(db, &emails, cursor.as_ref())
         })
         .await
@@ -545,21 +523,21 @@ impl Store for SqliteStore {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<OutboxEntry>> {
-        self.read("outbox.due", move |db| {
+        self.query("outbox.due", move |db| {
             outgoing::due(db, mailbox, now, limit)
         })
         .await
     }
 
     async fn outbox_unfinished(&self, mailbox: MailboxId, limit: u32) -> Result<Vec<OutboxEntry>> {
-        self.read("outbox.unfinished", move |db| {
+        self.query("outbox.unfinished", move |db| {
             outgoing::unfinished(db, mailbox, limit)
         })
         .await
     }
 
     async fn outbox_entry(&self, id: OutboxId) -> Result<Option<OutboxEntry>> {
-        self.read("outbox.read", move |db| outgoing::get(db, id))
+        self.query("outbox.read", move |db| outgoing::get(db, id))
             .await
     }
 
@@ -570,7 +548,7 @@ impl Store for SqliteStore {
     }
 
     async fn outgoing_raw(&self, id: OutboxId) -> Result<RawMessage> {
-        self.read("outbox.raw", move |db| outgoing::raw(db, id))
+        self.query("outbox.raw", move |db| outgoing::raw(db, id))
             .await
     }
 
@@ -582,18 +560,34 @@ impl Store for SqliteStore {
         to: &OutboxState,
         alias: Option<&MessageId>,
     ) -> Result<()> {
-        let lease = lease.cloned();
-        let from = from.clone();
-        let to = to.clone();
-        let alias = alias.cloned();
+        let (lease, alias) = (lease.cloned(), alias.cloned());
+        let (from, to) = (from.clone(), to.clone());
         self.write("outbox.advance", move |db| {
-            outgoing::advance(db, lease.as_ref(), id, &from, &to, alias.as_ref())
+            outgoing::advance(db, lease.as_ref(), id, &from, &to, alias.as_ref(), false)
+        })
+        .await
+    }
+
+    async fn advance_and_report(
+        &self,
+        lease: Option<&Lease>,
+        id: OutboxId,
+        from: &OutboxState,
+        to: &OutboxState,
+        alias: Option<&MessageId>,
+        report: &OutgoingReport,
+    ) -> Result<()> {
+        let (lease, alias, report) = (lease.cloned(), alias.cloned(), report.clone());
+        let (from, to) = (from.clone(), to.clone());
+        self.write("outbox.advance_and_report", move |db| {
+            outgoing::advance(db, lease.as_ref(), id, &from, &to, alias.as_ref(), true)?;
+            crm::outgoing::report(db, std::slice::from_ref(&report))
         })
         .await
     }
 
     async fn outbox_unreported(&self, limit: u32) -> Result<Vec<OutboxEntry>> {
-        self.read("outbox.unreported", move |db| {
+        self.query("outbox.unreported", move |db| {
             outgoing::unreported(db, limit)
         })
         .await
@@ -603,6 +597,17 @@ impl Store for SqliteStore {
         let told = told.to_vec();
         self.write("outbox.mark_reported", move |db| {
             outgoing::mark_reported(db, &told)
+        })
+        .await
+    }
+
+    async fn report_and_mark(
+        &self,
+        told: &[(OutboxId, OutboxState, OutgoingReport)],
+    ) -> Result<()> {
+        let told = told.to_vec();
+        self.write("outbox.report_and_mark", move |db| {
+            outgoing::report_and_mark(db, &told)
         })
         .await
     }
@@ -643,11 +648,14 @@ impl Store for SqliteStore {
 
     async fn save_job(&self, job: &Job) -> Result<()> {
         let job = job.clone();
-        self.write("job.save", move |db| jobs::save(db, &job)).await
+        let behind = job.state != JobState::Done;
+        self.write_or_behind("job.save", behind, move |db| jobs::save(db, &job))
+            .await
     }
 
     async fn job(&self, id: JobId) -> Result<Option<Job>> {
-        self.read("job.read", move |db| jobs::one_job(db, id)).await
+        self.query("job.read", move |db| jobs::one_job(db, id))
+            .await
     }
 
     async fn jobs(&self, states: &[JobState], limit: u32) -> Result<Vec<Job>> {

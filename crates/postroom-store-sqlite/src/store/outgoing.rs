@@ -5,11 +5,12 @@ use postroom_core::health::Health;
 use postroom_core::outbox::{OutboxEntry, OutboxState};
 use postroom_core::{MailboxId, OutboxId, PartyId, RawMessage, RecordId, Timestamp};
 use postroom_store::{
-    CrmCursor, Lease, LedgerCounts, NewOutgoing, OutboxFilter, Page, TokenNumbers,
+    CrmCursor, Lease, LedgerCounts, NewOutgoing, OutboxFilter, OutgoingReport, Page, TokenNumbers,
 };
 use rusqlite::{Connection, params};
 
 use super::{mailboxes, schedule};
+use crate::crm;
 use crate::database::{Read, Write};
 use crate::failure::{Failure, Outcome};
 use crate::index::{self, Indexing};
@@ -123,33 +124,49 @@ pub(super) fn enqueue(
     Ok(())
 }
 
-/// Whether an outgoing cycle may find anything to do.
-pub(super) fn any_open(connection: &Connection, mailbox_no: i64) -> Outcome<bool> {
+/// Which entries an outgoing cycle may find: some that wait, some under way, some in doubt.
+pub(super) fn open(connection: &Connection, mailbox_no: i64) -> Outcome<(bool, bool, bool)> {
     let open = one(
         connection,
         "outbox",
-        "SELECT 1 FROM outbox
-         WHERE mailbox_no = ?1 AND state_name IN ('pending_send', 'sending', 'unknown') LIMIT 1",
+        "SELECT EXISTS (SELECT 1 FROM outbox WHERE mailbox_no = ?1 AND state_name = 'pending_send'),
+             EXISTS (SELECT 1 FROM outbox WHERE mailbox_no = ?1 AND state_name = 'sending'),
+             EXISTS (SELECT 1 FROM outbox WHERE mailbox_no = ?1 AND state_name = 'unknown')",
         params![mailbox_no],
-        |_| Ok(()),
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )?;
-    Ok(open.is_some())
+    Ok(open.unwrap_or_default())
+}
+
+/// When the first entry that waits may be tried.
+pub(super) fn first_waiting(
+    connection: &Connection,
+    mailbox_no: i64,
+) -> Outcome<Option<Timestamp>> {
+    one(
+        connection,
+        "outbox",
+        "SELECT min(not_before_ms) FROM outbox WHERE mailbox_no = ?1 AND state_name = 'pending_send'",
+        params![mailbox_no],
+        |row| row.maybe_time(0),
+    )
+    .map(Option::flatten)
 }
 
 pub(super) fn due(
-    connection: &Connection,
+    read: &Read<'_>,
     mailbox: MailboxId,
     now: Timestamp,
     limit: u32,
 ) -> Outcome<Vec<OutboxEntry>> {
     all(
-        connection,
+        read,
         "outbox",
         "SELECT entry, state FROM outbox
          WHERE mailbox_no = ?1 AND state_name = 'pending_send' AND not_before_ms <= ?2
          ORDER BY no LIMIT ?3",
         params![
-            mailboxes::number(connection, mailbox)?,
+            mailboxes::number_read(read, mailbox)?,
             now.as_millis(),
             limit
         ],
@@ -158,16 +175,16 @@ pub(super) fn due(
 }
 
 pub(super) fn unfinished(
-    connection: &Connection,
+    read: &Read<'_>,
     mailbox: MailboxId,
     limit: u32,
 ) -> Outcome<Vec<OutboxEntry>> {
     all(
-        connection,
+        read,
         "outbox",
         "SELECT entry, state FROM outbox
          WHERE mailbox_no = ?1 AND state_name = 'sending' ORDER BY no LIMIT ?2",
-        params![mailboxes::number(connection, mailbox)?, limit],
+        params![mailboxes::number_read(read, mailbox)?, limit],
         entry,
     )
 }
@@ -183,25 +200,39 @@ pub(super) fn get(connection: &Connection, id: OutboxId) -> Outcome<Option<Outbo
 }
 
 pub(super) fn list(
-    connection: &Connection,
+    read: &Read<'_>,
     filter: &OutboxFilter,
     page: Page,
 ) -> Outcome<Vec<OutboxEntry>> {
+    let mailbox_no = match filter.mailbox {
+        Some(id) => match mailboxes::number_read(read, id) {
+            Ok(no) => Some(no),
+            Err(Failure::Refused { .. }) => return Ok(Vec::new()),
+            Err(failure) => return Err(failure),
+        },
+        None => None,
+    };
+    let record = filter.record.as_ref().map(Id::bytes);
+    let (limit, offset) = (page.limit, int(page.offset));
+    // Written out for the question that cycles ask, so that it has its index.
+    if let (Some(mailbox_no), Some(state), None) = (mailbox_no, filter.state, record) {
+        return all(
+            read,
+            "outbox",
+            "SELECT entry, state FROM outbox WHERE mailbox_no = ?1 AND state_name = ?2
+             ORDER BY no DESC LIMIT ?3 OFFSET ?4",
+            params![mailbox_no, state, limit, offset],
+            entry,
+        );
+    }
     all(
-        connection,
+        read,
         "outbox",
-        "SELECT outbox.entry, outbox.state
-         FROM outbox JOIN mailboxes ON mailboxes.no = outbox.mailbox_no
-         WHERE (?1 IS NULL OR mailboxes.id = ?1) AND (?2 IS NULL OR outbox.state_name = ?2)
-           AND (?3 IS NULL OR outbox.record = ?3)
-         ORDER BY outbox.no DESC LIMIT ?4 OFFSET ?5",
-        params![
-            filter.mailbox.as_ref().map(Id::bytes),
-            filter.state,
-            filter.record.as_ref().map(Id::bytes),
-            page.limit,
-            int(page.offset),
-        ],
+        "SELECT entry, state FROM outbox
+         WHERE (?1 IS NULL OR mailbox_no = ?1) AND (?2 IS NULL OR state_name = ?2)
+           AND (?3 IS NULL OR record = ?3)
+         ORDER BY no DESC LIMIT ?4 OFFSET ?5",
+        params![mailbox_no, filter.state, record, limit, offset],
         entry,
     )
 }
@@ -217,6 +248,7 @@ pub(super) fn raw(read: &Read<'_>, id: OutboxId) -> Outcome<RawMessage> {
     .ok_or_else(|| Failure::not_found("outbox entry"))
 }
 
+/// Takes an entry to its next state; `told` where the application is told in the same transaction.
 pub(super) fn advance(
     write: &Write<'_>,
     lease: Option<&Lease>,
@@ -224,6 +256,7 @@ pub(super) fn advance(
     from: &OutboxState,
     to: &OutboxState,
     alias: Option<&MessageId>,
+    told: bool,
 ) -> Outcome<()> {
     let (no, mailbox_no, record, stored) = one(
         write,
@@ -253,7 +286,7 @@ pub(super) fn advance(
             to.name(),
             json(to)?,
             not_before(to),
-            record.is_some() && is_told(to),
+            record.is_some() && is_told(to) && !told,
         ],
     )?;
     if let (Some(alias), Some(record)) = (alias, record) {
@@ -274,24 +307,42 @@ pub(super) fn unreported(connection: &Connection, limit: u32) -> Outcome<Vec<Out
 
 pub(super) fn mark_reported(write: &Write<'_>, told: &[(OutboxId, OutboxState)]) -> Outcome<()> {
     for (id, state) in told {
-        let stored = one(
-            write,
-            "outbox",
-            "SELECT no, state FROM outbox WHERE id = ?1",
-            params![id.bytes()],
-            |row| Ok((row.get::<i64>(0)?, row.json::<OutboxState>(1)?)),
-        )?;
-        if let Some((no, stored)) = stored
-            && &stored == state
-        {
-            change(
-                write,
-                "UPDATE outbox SET unreported = 0 WHERE no = ?1",
-                params![no],
-            )?;
+        mark_one_reported(write, *id, state)?;
+    }
+    Ok(())
+}
+
+/// Tells the application of these states, as far as they are the ones that are stored.
+pub(super) fn report_and_mark(
+    write: &Write<'_>,
+    told: &[(OutboxId, OutboxState, OutgoingReport)],
+) -> Outcome<()> {
+    for (id, state, report) in told {
+        if mark_one_reported(write, *id, state)? {
+            crm::outgoing::report(write, std::slice::from_ref(report))?;
         }
     }
     Ok(())
+}
+
+/// Answers whether the entry still is in that state.
+fn mark_one_reported(write: &Write<'_>, id: OutboxId, state: &OutboxState) -> Outcome<bool> {
+    let stored = one(
+        write,
+        "outbox",
+        "SELECT no, state FROM outbox WHERE id = ?1",
+        params![id.bytes()],
+        |row| Ok((row.get::<i64>(0)?, row.json::<OutboxState>(1)?)),
+    )?;
+    let Some((no, _)) = stored.filter(|(_, stored)| stored == state) else {
+        return Ok(false);
+    };
+    change(
+        write,
+        "UPDATE outbox SET unreported = 0 WHERE no = ?1",
+        params![no],
+    )?;
+    Ok(true)
 }
 
 pub(super) fn counts(connection: &Connection, mailbox: Option<MailboxId>) -> Outcome<LedgerCounts> {
@@ -306,6 +357,13 @@ pub(super) fn counts(connection: &Connection, mailbox: Option<MailboxId>) -> Out
         |row| Ok((row.get::<String>(0)?, row.unsigned(1)?)),
     )?;
     Ok(rows.into_iter().collect())
+}
+
+pub(super) fn token_numbers(write: &Write<'_>, senders: &[PartyId]) -> Outcome<Vec<TokenNumbers>> {
+    senders
+        .iter()
+        .map(|sender| next_token_numbers(write, *sender))
+        .collect()
 }
 
 pub(super) fn next_token_numbers(write: &Write<'_>, sender: PartyId) -> Outcome<TokenNumbers> {

@@ -173,7 +173,12 @@ impl<'w> Beginning<'w> {
                 let pending = self.pending.find(params![no, now], |_| Ok(Some(())))?;
                 start.pending = pending.is_some();
             }
-            Workload::Outgoing => start.pending = outgoing::any_open(self.write, no)?,
+            Workload::Outgoing => {
+                let (waiting, under_way, in_doubt) = outgoing::open(self.write, no)?;
+                start.pending = waiting || under_way || in_doubt;
+                start.under_way = under_way;
+                start.in_doubt = in_doubt;
+            }
             Workload::Items => {}
         }
         Ok(Some((no, start)))
@@ -259,7 +264,7 @@ pub(super) fn finish_cycle(write: &Write<'_>, lease: &Lease, cycle: &CycleRecord
                 no,
                 lease.workload.as_str(),
                 mailboxes::health_text(&cycle.health)?,
-                cycle.next_due.map(Timestamp::as_millis),
+                due_after(write, no, lease.workload, cycle)?,
                 cycle.idle_cycles,
                 cycle.started.as_millis(),
                 cycle.succeeded.map(Timestamp::as_millis),
@@ -438,11 +443,28 @@ pub(super) fn record_cycle(write: &Write<'_>, lease: &Lease, cycle: &CycleRecord
             no,
             lease.workload.as_str(),
             mailboxes::health_text(&cycle.health)?,
-            cycle.next_due.map(Timestamp::as_millis),
+            due_after(write, no, lease.workload, cycle)?,
             cycle.idle_cycles,
             cycle.started.as_millis(),
             cycle.succeeded.map(Timestamp::as_millis),
         ],
     )?;
     Ok(())
+}
+
+/// When the workload is due after a cycle: email that was taken over behind the cycle's back is not
+/// left until the next look.
+fn due_after(
+    write: &Write<'_>,
+    mailbox_no: i64,
+    workload: Workload,
+    cycle: &CycleRecord,
+) -> Outcome<Option<i64>> {
+    let due = cycle.next_due.map(Timestamp::as_millis);
+    let (Workload::Outgoing, Some(due), Some(ended)) = (workload, due, cycle.succeeded) else {
+        return Ok(due);
+    };
+    let waits = outgoing::first_waiting(write, mailbox_no)?;
+    let waits = waits.map_or(due, |at| at.as_millis().max(ended.as_millis()));
+    Ok(Some(due.min(waits)))
 }

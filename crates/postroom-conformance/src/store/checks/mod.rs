@@ -4,6 +4,7 @@ pub(super) mod alerts;
 pub(super) mod configuration;
 pub(super) mod crm;
 pub(super) mod index;
+pub(super) mod joint;
 pub(super) mod ledger;
 pub(super) mod mailboxes;
 pub(super) mod outbox;

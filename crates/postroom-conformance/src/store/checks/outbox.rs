@@ -177,6 +177,40 @@ pub(in crate::store) async fn what_was_taken_over_is_due(case: &mut Case) -> Che
     Ok(())
 }
 
+pub(in crate::store) async fn what_is_taken_over_beside_a_cycle_is_due_after_it(
+    case: &mut Case,
+) -> CheckResult {
+    let (user, later) = (case.mailbox(1).await?, NOW.plus(60 * MINUTE));
+    case.store()
+        .set_due(user.id, Workload::Outgoing, NOW)
+        .await?;
+    let next_due = async |case: &Case| {
+        let mailbox = case.store().mailbox(user.id).await?;
+        CheckResult::Ok(mailbox.and_then(|mailbox| mailbox.outgoing.next_due))
+    };
+    let lease = case.lease(&user, Workload::Outgoing).await?;
+    // Taken over when the cycle had looked already, in the same moment; to be tried a little later.
+    let mut email = outgoing(&user, 1)?;
+    email.entry.state = OutboxState::pending(NOW.plus(MINUTE));
+    case.store().enqueue_outgoing(&[email], None).await?;
+    let record = CycleRecord::succeeded(NOW, NOW, later, 0);
+    case.store().finish_cycle(&lease, &record).await?;
+    let due = next_due(case).await?;
+    ensure_eq!(due, Some(NOW.plus(MINUTE)), "the due time after the cycle");
+    // A cycle that sent everything leaves nothing.
+    let lease = case.lease(&user, Workload::Outgoing).await?;
+    let state = OutboxState::pending(NOW.plus(MINUTE));
+    case.store()
+        .advance_outgoing(None, id(1), &state, &sent(), None)
+        .await?;
+    let at = NOW.plus(2 * MINUTE);
+    let record = CycleRecord::succeeded(at, at, later, 0);
+    case.store().record_cycle(&lease, &record).await?;
+    let due = next_due(case).await?;
+    ensure_eq!(due, Some(later), "the due time where nothing waits");
+    Ok(())
+}
+
 pub(in crate::store) async fn due_entries_come_oldest_first(case: &mut Case) -> CheckResult {
     let (user, other) = (case.mailbox(1).await?, case.mailbox(2).await?);
     let mut later = outgoing(&user, 2)?;
