@@ -100,6 +100,7 @@ impl EngineBuilder {
             .unwrap_or_else(|| HolderId::from_random(ctx.randomness.bytes16()));
         Ok(Engine {
             environment: Arc::new(Environment {
+                joint: joint(self.store.as_ref(), self.crm.as_ref()),
                 store: self.store,
                 crm: self.crm,
                 registry: self.registry,
@@ -115,6 +116,12 @@ impl EngineBuilder {
             }),
         })
     }
+}
+
+/// Whether the store writes the application's records in its own transactions.
+fn joint(store: &dyn Store, crm: &dyn Crm) -> bool {
+    let scope = store.transaction_scope();
+    scope.is_some() && scope == crm.transaction_scope() && crm.resolves_provisional()
 }
 
 /// What one [`Engine::step`] did.

@@ -31,6 +31,8 @@ pub(crate) struct Environment {
     pub(crate) rules: CompiledRules,
     /// Something became due by a call in this process.
     pub(crate) wake: Notify,
+    /// The store writes the application's records in its own transactions.
+    pub(crate) joint: bool,
     /// Messages are parsed where they are fetched, on no other thread.
     pub(crate) inline_parsing: bool,
 }
@@ -46,6 +48,10 @@ pub(crate) struct Loaded {
     pub(crate) folders: Vec<(FolderId, FolderState)>,
     /// Whether anything may have been waiting to be worked on.
     pub(crate) pending: bool,
+    /// Whether an attempt to send may have been under way.
+    pub(crate) under_way: bool,
+    /// Whether the outcome of an attempt to send may have been unknown.
+    pub(crate) in_doubt: bool,
     /// What changes with every secret, where the store said so.
     pub(crate) secrets: Option<u64>,
 }
@@ -72,6 +78,8 @@ impl Environment {
             profile: start.profile,
             folders: start.folders,
             pending: start.pending,
+            under_way: start.under_way,
+            in_doubt: start.in_doubt,
             secrets: start.secrets,
         })
     }
@@ -95,6 +103,8 @@ impl Environment {
             profile,
             folders: Vec::new(),
             pending: true,
+            under_way: true,
+            in_doubt: true,
             secrets: None,
         })
     }

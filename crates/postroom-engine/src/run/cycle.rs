@@ -301,9 +301,7 @@ async fn succeeded(
     carry_out(cycle, &change.alerts, String::new()).await?;
     let store = &environment.store;
     if state.health == Health::Healthy {
-        // Email that is taken over makes its workload due meanwhile: the shorter, the better.
-        let together = cycle.lease.workload != Workload::Outgoing;
-        *ending = if together && matches!(ending, Ending::Together) {
+        *ending = if matches!(ending, Ending::Together) {
             Ending::Left(cycle.lease.clone(), record)
         } else {
             store.finish_cycle(&cycle.lease, &record).await?;

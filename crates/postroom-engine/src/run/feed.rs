@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use postroom_core::email::Direction;
-use postroom_core::health::Health;
 use postroom_core::outbox::{OutboxEntry, OutboxState};
 use postroom_core::tracking::{CorrelationRules, TrackingToken, index_entry};
-use postroom_core::{Code, EmailAddress, Mailbox, MailboxId, Organization, Workload, planted};
-use postroom_store::{NewOutgoing, OutgoingEmail, OutgoingReport, OutgoingStatus};
+use postroom_core::{Code, EmailAddress, MailboxId, Organization, Workload, planted};
+use postroom_store::{NewOutgoing, OutgoingEmail, OutgoingReport, OutgoingStatus, TokenNumbers};
 
 use crate::environment::Environment;
 use crate::error::Result;
@@ -41,12 +40,20 @@ pub(crate) async fn take_over(environment: &Environment) -> Result<u64> {
             rules: &rules,
             tokens: BTreeSet::new(),
             mailboxes: BTreeMap::new(),
+            known: intake_parties(environment, &organization, &page.emails).await?,
             emails: Vec::new(),
             refused: Vec::new(),
         };
+        let mut accepted = Vec::with_capacity(page.emails.len());
         for email in &page.emails {
-            intake.take(email).await?;
+            if let Some(mailbox) = intake.mailbox_for(email).await? {
+                accepted.push((email, mailbox));
+            }
             taken += 1;
+        }
+        let numbers = intake.numbers(&accepted).await?;
+        for ((email, mailbox), numbers) in accepted.into_iter().zip(numbers) {
+            intake.take(email, mailbox, numbers).await?;
         }
         intake.store(&page.cursor).await?;
         if cursor.as_ref() == Some(&page.cursor) {
@@ -56,42 +63,104 @@ pub(crate) async fn take_over(environment: &Environment) -> Result<u64> {
     Ok(taken)
 }
 
+/// Which of the recipients of a page somebody active has; `None` where that does not matter.
+/// Source: domain section 9: unresolved recipients block sending unless the option allows it.
+async fn intake_parties(
+    environment: &Environment,
+    organization: &Organization,
+    emails: &[OutgoingEmail],
+) -> Result<Option<BTreeSet<EmailAddress>>> {
+    if organization.settings.send_to_unresolved_recipients {
+        return Ok(None);
+    }
+    let wanted: BTreeSet<&EmailAddress> = emails.iter().flat_map(recipients).collect();
+    let wanted: Vec<EmailAddress> = wanted.into_iter().cloned().collect();
+    let parties = environment.crm.parties(&wanted).await?;
+    let known = wanted
+        .into_iter()
+        .zip(parties)
+        .filter(|(_, parties)| parties.iter().any(|party| party.active))
+        .map(|(address, _)| address)
+        .collect();
+    Ok(Some(known))
+}
+
+fn recipients(email: &OutgoingEmail) -> impl Iterator<Item = &EmailAddress> {
+    let named = email.to.iter().chain(&email.cc).chain(&email.bcc);
+    named.map(|named| &named.address)
+}
+
 struct Intake<'a> {
     environment: &'a Environment,
     organization: &'a Organization,
     rules: &'a CorrelationRules,
     /// Tokens given out in this page, which the index does not know yet.
     tokens: BTreeSet<TrackingToken>,
-    mailboxes: BTreeMap<MailboxId, Mailbox>,
+    /// The mailboxes of authors, by their address.
+    mailboxes: BTreeMap<EmailAddress, Option<MailboxId>>,
+    /// Recipients that somebody active has; `None` where that does not matter.
+    known: Option<BTreeSet<EmailAddress>>,
     emails: Vec<NewOutgoing>,
     refused: Vec<(OutgoingReport, Code)>,
 }
 
 impl Intake<'_> {
-    async fn take(&mut self, email: &OutgoingEmail) -> Result<()> {
-        let store = &self.environment.store;
-        let Some(mailbox) = store.mailbox_by_address(&email.from.address).await? else {
+    /// The mailbox that is to send the email; `None` where it is refused.
+    async fn mailbox_for(&mut self, email: &OutgoingEmail) -> Result<Option<MailboxId>> {
+        let from = &email.from.address;
+        let mailbox = match self.mailboxes.get(from) {
+            Some(mailbox) => *mailbox,
+            None => {
+                let store = &self.environment.store;
+                let mailbox = store.mailbox_by_address(from).await?;
+                let mailbox = mailbox.map(|mailbox| mailbox.id);
+                self.mailboxes.insert(from.clone(), mailbox);
+                mailbox
+            }
+        };
+        let Some(mailbox) = mailbox else {
             // Nobody here sends in this name.
             self.refuse(email, Code::MailboxNotFound);
-            return Ok(());
+            return Ok(None);
         };
-        let mailbox = match self.mailboxes.values().next() {
-            Some(first) if planted!(WrongMailboxSends) => first.clone(),
-            _ => mailbox,
+        let known = |address: &EmailAddress| match &self.known {
+            Some(known) => known.contains(address),
+            None => true,
         };
-        if email.to.is_empty() && email.cc.is_empty() && email.bcc.is_empty() {
+        if recipients(email).next().is_none() || !recipients(email).all(known) {
             self.refuse(email, Code::RecipientsRefused);
-            return Ok(());
+            return Ok(None);
         }
-        if !self.recipients_resolve(email).await? {
-            self.refuse(email, Code::RecipientsRefused);
-            return Ok(());
+        match self.mailboxes.values().find_map(|mailbox| *mailbox) {
+            Some(first) if planted!(WrongMailboxSends) => Ok(Some(first)),
+            _ => Ok(Some(mailbox)),
         }
-        let token = self.token(email).await?;
+    }
+
+    /// The numbers of each email's token, where emails get one.
+    async fn numbers(
+        &self,
+        accepted: &[(&OutgoingEmail, MailboxId)],
+    ) -> Result<Vec<Option<TokenNumbers>>> {
+        if accepted.is_empty() || !self.organization.settings.correlation.token.enabled {
+            return Ok(vec![None; accepted.len()]);
+        }
+        let senders: Vec<_> = accepted.iter().map(|(email, _)| email.sender).collect();
+        let numbers = self.environment.store.token_numbers(&senders).await?;
+        Ok(numbers.into_iter().map(Some).collect())
+    }
+
+    async fn take(
+        &mut self,
+        email: &OutgoingEmail,
+        mailbox: MailboxId,
+        numbers: Option<TokenNumbers>,
+    ) -> Result<()> {
+        let token = self.token(numbers).await?;
         let composed = application_email(
             self.environment,
             self.organization,
-            mailbox.id,
+            mailbox,
             email,
             token.clone(),
         );
@@ -112,7 +181,6 @@ impl Intake<'_> {
             email.regarding,
             self.rules,
         );
-        self.mailboxes.insert(mailbox.id, mailbox);
         let new = NewOutgoing::new(composed.entry, composed.raw, Some(index));
         self.emails.push(new);
         Ok(())
@@ -124,32 +192,13 @@ impl Intake<'_> {
             .push((OutgoingReport::new(email.record, status), code));
     }
 
-    /// Source: domain section 9: unresolved recipients block sending unless the option allows it.
-    async fn recipients_resolve(&self, email: &OutgoingEmail) -> Result<bool> {
-        if self.organization.settings.send_to_unresolved_recipients {
-            return Ok(true);
-        }
-        let addresses: Vec<EmailAddress> = email
-            .to
-            .iter()
-            .chain(&email.cc)
-            .chain(&email.bcc)
-            .map(|named| named.address.clone())
-            .collect();
-        let parties = self.environment.crm.parties(&addresses).await?;
-        Ok(parties
-            .iter()
-            .all(|parties| parties.iter().any(|party| party.active)))
-    }
-
     /// A token that no stored email holds.
-    async fn token(&mut self, email: &OutgoingEmail) -> Result<Option<TrackingToken>> {
+    async fn token(&mut self, numbers: Option<TokenNumbers>) -> Result<Option<TrackingToken>> {
         let settings = &self.organization.settings.correlation.token;
-        if !settings.enabled {
+        let Some(numbers) = numbers else {
             return Ok(None);
-        }
+        };
         let store = &self.environment.store;
-        let numbers = store.next_token_numbers(email.sender).await?;
         let user = u32::try_from(numbers.user).unwrap_or(u32::MAX);
         let counter = if planted!(TokenCounterWraps) {
             numbers.counter % 2
@@ -208,16 +257,6 @@ impl Intake<'_> {
             .store
             .enqueue_outgoing(&self.emails, Some(cursor))
             .await?;
-        let now = environment.now();
-        for mailbox in self.mailboxes.values() {
-            // One in trouble keeps its own time: its server may have asked for a wait.
-            if mailbox.outgoing.health == Health::Healthy {
-                environment
-                    .store
-                    .set_due(mailbox.id, Workload::Outgoing, now)
-                    .await?;
-            }
-        }
         environment.wake.notify_one();
         Ok(())
     }
@@ -235,14 +274,21 @@ pub(crate) async fn report(environment: &Environment) -> Result<()> {
             let told: Vec<_> = entries.iter().map(told).collect();
             environment.store.mark_reported(&told).await?;
         }
+        if environment.joint {
+            // Told and noted at once: what is told here never comes behind what was told meanwhile.
+            let told: Vec<_> = entries
+                .into_iter()
+                .filter_map(|entry| {
+                    let report = report_of(&entry, &entry.state)?;
+                    Some((entry.id, entry.state, report))
+                })
+                .collect();
+            environment.store.report_and_mark(&told).await?;
+            continue;
+        }
         let reports: Vec<_> = entries
             .iter()
-            .filter_map(|entry| {
-                let status = status(&entry.state, &entry.message_id)?;
-                let mut report = OutgoingReport::new(entry.record?, status);
-                report.token.clone_from(&entry.token);
-                Some(report)
-            })
+            .filter_map(|entry| report_of(entry, &entry.state))
             .collect();
         if !reports.is_empty() {
             environment.crm.report_outgoing(&reports).await?;
@@ -254,6 +300,14 @@ pub(crate) async fn report(environment: &Environment) -> Result<()> {
         environment.store.mark_reported(&told).await?;
     }
     Ok(())
+}
+
+/// What the application is told of an email in that state; `None` where it is told nothing.
+pub(crate) fn report_of(entry: &OutboxEntry, state: &OutboxState) -> Option<OutgoingReport> {
+    let status = status(state, &entry.message_id)?;
+    let mut report = OutgoingReport::new(entry.record?, status);
+    report.token.clone_from(&entry.token);
+    Some(report)
 }
 
 fn status(

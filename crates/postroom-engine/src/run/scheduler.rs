@@ -125,6 +125,10 @@ struct Scheduler<'a> {
     permits: Permits,
     /// What cycles left that have ended, not yet stored.
     left: Vec<(Lease, CycleRecord)>,
+    /// More may be due than was started at the last look, or something may have become due since.
+    look_for_due: bool,
+    /// When it was looked what is due.
+    due_at: Option<Timestamp>,
 }
 
 /// Runs what is due until told to stop; then waits for what is under way.
@@ -143,6 +147,8 @@ pub(crate) async fn run(environment: &Arc<Environment>, stop: &CancellationToken
         fed_at: None,
         permits: Permits::default(),
         left: Vec::new(),
+        look_for_due: true,
+        due_at: None,
     };
     let result = scheduler.run().await;
     // Whatever made the loop end: nothing outlives it.
@@ -173,7 +179,10 @@ impl Scheduler<'_> {
                 biased;
                 () = self.stop.cancelled() => {}
                 Some(ended) = self.tasks.join_next() => self.ended(ended),
-                () = self.environment.wake.notified() => self.look_for_jobs = true,
+                () = self.environment.wake.notified() => {
+                    self.look_for_jobs = true;
+                    self.look_for_due = true;
+                }
                 () = clock.sleep(pause) => {}
             }
             while let Some(ended) = self.tasks.try_join_next() {
@@ -225,8 +234,11 @@ impl Scheduler<'_> {
         }
         let now = self.environment.now();
         let free = bounds.active.saturating_sub(self.running.len());
-        if free > 0 {
+        if free > 0 && (self.look_for_due || self.due_at.is_none_or(rested)) {
             let due = store.due(now, bounds.due_window).await?;
+            self.due_at = Some(now);
+            // Until as many were started.
+            self.look_for_due = !due.is_empty();
             if !due.is_empty() {
                 self.start_cycles(&due, free).await?;
             }
@@ -279,6 +291,10 @@ impl Scheduler<'_> {
             .map(|profile| (profile.id, profile))
             .collect();
         let picked = pick(due, &profiles, &self.running, &mut self.permits, free);
+        // The rest waits for a connection that becomes free, or for its own cycle to end.
+        let all = picked.len() == due.len();
+        let window = usize::try_from(self.environment.bounds.due_window).unwrap_or(usize::MAX);
+        self.look_for_due = !all || due.len() >= window;
         let mut begun = self.begin(&picked).await;
         for (due, key) in picked {
             self.running.insert((due.mailbox, due.workload));
@@ -316,8 +332,7 @@ impl Scheduler<'_> {
         Ok(())
     }
 
-    /// Begins cycles of incoming email together, where there are several: one write for all of them.
-    /// Others begin by themselves: what makes outgoing email due may come until its cycle looks.
+    /// Begins cycles together, where there are several: one write for all of them.
     async fn begin(
         &self,
         picked: &[(Due, Option<PermitKey>)],
@@ -325,7 +340,6 @@ impl Scheduler<'_> {
         let wanted: Vec<_> = picked
             .iter()
             .map(|(due, _)| (due.mailbox, due.workload))
-            .filter(|(_, workload)| *workload == Workload::Incoming)
             .collect();
         if wanted.len() < 2 {
             return BTreeMap::new();
@@ -395,6 +409,10 @@ impl Scheduler<'_> {
                 return;
             }
         };
+        // What a cycle left says when it is due again; otherwise anything may have happened.
+        let now = self.environment.now();
+        let later = |(_, record): &(Lease, CycleRecord)| record.next_due.is_none_or(|at| at > now);
+        self.look_for_due |= !matches!(task, Task::Feed) && !left.as_ref().is_some_and(later);
         self.left.extend(left);
         match task {
             Task::Cycle(mailbox, workload, key) => {

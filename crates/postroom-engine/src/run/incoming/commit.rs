@@ -39,6 +39,8 @@ pub(super) async fn commit(
         cycle,
         known: &reading.records,
         made: Records::new(),
+        joint: cycle.environment.joint && !planted!(OutageCountsAsAttempt),
+        writes: Vec::new(),
         placeholders: std::mem::take(&mut batch.placeholders),
         settlements: std::mem::take(&mut batch.settlements),
         failed: std::mem::take(&mut batch.failed),
@@ -47,16 +49,10 @@ pub(super) async fn commit(
     recording.record(parsed).await?;
     recording.join(batch);
     let quarantined = recording.quarantine(reading).await?;
+    recording.settle().await?;
     let Recording {
-        made,
-        settlements,
-        delivered,
-        ..
+        made, delivered, ..
     } = recording;
-    if !settlements.is_empty() {
-        let store = &cycle.environment.store;
-        store.settle(&cycle.lease, &settlements).await?;
-    }
     reading
         .records
         .lock()
@@ -69,8 +65,13 @@ struct Recording<'a, 'c> {
     cycle: &'a Cycle<'c>,
     /// Records of earlier batches of this cycle.
     known: &'a Mutex<Records>,
-    /// Records of this batch.
+    /// Records of this batch; where they are made together with the settlements, what stands for
+    /// them until then.
     made: Records,
+    /// Whether messages are recorded and rows settled in one unit of work.
+    joint: bool,
+    /// What is to be recorded with the settlements.
+    writes: Vec<EmailWrite>,
     /// Ids of this batch and those before it in hand that stand for records that may never be made: their
     /// message may fail before or while it is recorded.
     placeholders: BTreeSet<RecordId>,
@@ -143,6 +144,15 @@ impl Recording<'_, '_> {
             }
             writes.push(write(self.cycle, &one, email));
             tracked.push(one);
+        }
+        if self.joint {
+            // What stands for a record is resolved where it is made.
+            for one in tracked {
+                let record = placeholder(one.entry.id);
+                self.deliver(one, RecordedEmail::new(record, true));
+            }
+            self.writes = writes;
+            return Ok(());
         }
         let crm = &self.cycle.environment.crm;
         let outcomes = match crm.record_emails(&writes).await {
@@ -237,6 +247,27 @@ impl Recording<'_, '_> {
             self.settlements.push(settlement);
             self.delivered.push(entry);
         }
+    }
+
+    /// Stores what came of every row, and the records where they were not made yet.
+    async fn settle(&mut self) -> Result<(), CycleStop> {
+        let settlements = std::mem::take(&mut self.settlements);
+        let writes = std::mem::take(&mut self.writes);
+        if settlements.is_empty() {
+            return Ok(());
+        }
+        let (store, lease) = (&self.cycle.environment.store, &self.cycle.lease);
+        if writes.is_empty() {
+            return Ok(store.settle(lease, &settlements).await?);
+        }
+        let names: Vec<_> = writes.iter().map(|write| write.provisional).collect();
+        let recorded = store.record_and_settle(lease, writes, settlements).await?;
+        for (name, recorded) in names.into_iter().zip(recorded) {
+            if let Some(name) = name {
+                self.made.insert(name, recorded.record);
+            }
+        }
+        Ok(())
     }
 
     fn postpone(&mut self, id: LedgerId) {

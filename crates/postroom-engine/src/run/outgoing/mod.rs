@@ -34,7 +34,7 @@ pub(crate) async fn run(cycle: &mut Cycle<'_>) -> Result<CycleEnd, CycleStop> {
         .provider_of(cycle.loaded, cycle.profile, Direction::Outgoing)
         .await?;
     let result = send_all(cycle, provider.as_ref(), &mut end).await;
-    if end.found {
+    if end.found && !environment.joint {
         // The application hears of what was done even where the cycle ended early. A failure to
         // tell it is not this mailbox's: the feed tells it again.
         if let Err(error) = feed::report(environment).await {
@@ -53,7 +53,12 @@ async fn send_all(
     let store = &environment.store;
     let mailbox = cycle.mailbox().id;
     let limit = environment.bounds.sends_per_cycle;
-    for entry in store.outbox_unfinished(mailbox, limit).await? {
+    let unfinished = if cycle.loaded.under_way {
+        store.outbox_unfinished(mailbox, limit).await?
+    } else {
+        Vec::new()
+    };
+    for entry in unfinished {
         end.found = true;
         cycle.checkpoint().await?;
         let settled = resume(cycle, provider, entry).await?;
@@ -67,7 +72,10 @@ async fn send_all(
         let settled = attempt(cycle, provider, entry).await?;
         end.note(settled);
     }
-    second_look(cycle, provider).await
+    if cycle.loaded.in_doubt {
+        second_look(cycle, provider).await?;
+    }
+    Ok(())
 }
 
 impl CycleEnd {

@@ -14,6 +14,7 @@ use crate::plan::failure::{CycleFailure, CycleStop};
 use crate::plan::outgoing::send_failed;
 use crate::run::alerts::detail;
 use crate::run::cycle::Cycle;
+use crate::run::feed::report_of;
 
 /// How soon an email whose outcome was not found yet is looked for again.
 const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_secs(30);
@@ -251,17 +252,27 @@ impl Sending<'_> {
                 .filter(|id| *id != self.entry.message_id),
             _ => None,
         };
-        cycle
-            .environment
-            .store
-            .advance_outgoing(
-                Some(&cycle.lease),
-                self.entry.id,
-                &self.entry.state,
-                &next,
-                alias.as_ref(),
-            )
-            .await?;
+        let environment = cycle.environment;
+        let (store, lease) = (&environment.store, Some(&cycle.lease));
+        let (id, from) = (self.entry.id, &self.entry.state);
+        // Where it is over, the application hears of it at once if that costs no write of its own.
+        let over = matches!(
+            next,
+            OutboxState::Sent { .. } | OutboxState::Failed { .. } | OutboxState::Unknown { .. }
+        );
+        let report = report_of(&self.entry, &next).filter(|_| over && environment.joint);
+        match report {
+            Some(report) => {
+                store
+                    .advance_and_report(lease, id, from, &next, alias.as_ref(), &report)
+                    .await?;
+            }
+            None => {
+                store
+                    .advance_outgoing(lease, id, from, &next, alias.as_ref())
+                    .await?;
+            }
+        }
         self.entry.state = next;
         Ok(())
     }
