@@ -9,6 +9,7 @@ use crate::action::{
 };
 use crate::fault::{FaultKind, FaultWindow, Target};
 use crate::setup::{Account, Contact, MailboxSetup, ProfileSetup, Protocol, Setup};
+use crate::world::JOINT_SEED;
 
 /// When things begin to happen: mailboxes are tested and enabled, and so long ago that the oracle does
 /// not hold what happens against the test.
@@ -29,6 +30,14 @@ pub struct Small {
     pub from: Duration,
     /// The scenario.
     pub scenario: Scenario,
+}
+
+impl Small {
+    /// The same where the store writes the application's records in its own transactions.
+    fn joint(mut self) -> Self {
+        self.scenario.seed = JOINT_SEED;
+        self
+    }
 }
 
 /// All of them.
@@ -60,6 +69,25 @@ pub fn scenarios() -> Vec<Small> {
             Ews,
         ),
         delete("delete-memory", "the same, without a protocol", Memory),
+        conversation(
+            "conversation-joint",
+            "one conversation, rows and records in one write",
+            Memory,
+        )
+        .joint(),
+        outgoing("outgoing-joint", "email leaves, told as it is", Memory).joint(),
+        quarantine(
+            "quarantine-joint",
+            "an unreadable message beside records",
+            Memory,
+        )
+        .joint(),
+        delete(
+            "delete-joint",
+            "queues, rows and records in one write",
+            Memory,
+        )
+        .joint(),
         editing(
             "editing",
             "an administrator switches things off and on",

@@ -300,7 +300,7 @@ fn speed(arguments: &Arguments) -> ExitCode {
         keep: if arguments.trace_now {
             Keep::Print
         } else {
-            Keep::Nothing
+            Keep::Off
         },
         ..Options::default()
     };

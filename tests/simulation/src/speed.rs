@@ -10,6 +10,7 @@ use crate::drive::{Options, run};
 use crate::oracle::Violation;
 use crate::report::Totals;
 use crate::setup::{Account, Contact, MailboxSetup, ProfileSetup, Protocol, Setup};
+use crate::world::JOINT_SEED;
 
 /// How often each mailbox is polled, in minutes.
 const POLLING: u64 = 5;
@@ -134,7 +135,7 @@ pub fn scenario(protocol: Protocol, mailboxes: usize, hours: u32) -> Scenario {
     }
     steps.sort_by_key(|step| step.at);
     Scenario {
-        seed: 1,
+        seed: JOINT_SEED,
         setup,
         steps,
         faults: Vec::new(),

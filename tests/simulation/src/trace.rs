@@ -18,6 +18,8 @@ pub enum Keep {
     /// Nothing.
     #[default]
     Nothing,
+    /// There are none, and no hash: for measuring how fast the engine is, not how fast it is watched.
+    Off,
     /// They are kept.
     Lines,
     /// They are written to the standard error output at once: for runs that do not end.
@@ -37,6 +39,7 @@ struct Inner {
 #[derive(Clone, Debug)]
 pub struct Trace {
     time: TrueClock,
+    off: bool,
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -53,6 +56,7 @@ impl Trace {
         };
         Self {
             time,
+            off: keep == Keep::Off,
             inner: Arc::new(Mutex::new(inner)),
         }
     }
@@ -66,6 +70,9 @@ impl Trace {
     /// Adds a line. It must not hold anything that differs between two runs of one seed, such as the
     /// path of a temporary folder.
     pub fn line(&self, text: fmt::Arguments<'_>) {
+        if self.off {
+            return;
+        }
         let millis = self.time.elapsed().as_millis();
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let inner = &mut *inner;
@@ -80,7 +87,7 @@ impl Trace {
         }
         inner.count += 1;
         match inner.keep {
-            Keep::Nothing => {}
+            Keep::Nothing | Keep::Off => {}
             Keep::Lines => inner.lines.push(readable(&inner.line)),
             Keep::Print => eprint!("{}", readable(&inner.line)),
         }

@@ -34,6 +34,11 @@ use crate::trace::{Keep, Trace};
 
 /// How often the engine looks into the store for what others changed.
 pub const POLL: Duration = Duration::from_secs(180);
+/// One seed of so many has a store that writes the application's records in its own transactions; with
+/// others they are kept apart, as with an application that has a database of its own.
+const JOINT_OF: u64 = 4;
+/// The first of those seeds.
+pub const JOINT_SEED: u64 = 3;
 /// How long a stop in good order may take.
 const STOP_PATIENCE: Duration = Duration::from_secs(600);
 
@@ -105,6 +110,8 @@ pub struct World {
     pub seams: Seams,
     /// How often the engine looks into the store for what others changed.
     pub poll: Duration,
+    /// Whether the store writes the application's records in its own transactions.
+    joint: bool,
     /// The process with the engine, where one runs.
     pub process: Option<Process>,
     rival: Option<Rival>,
@@ -166,6 +173,7 @@ impl World {
             disk,
             storage: Some(storage),
             poll: POLL,
+            joint: seed % JOINT_OF == JOINT_SEED,
             seams,
             process: None,
             rival: None,
@@ -249,7 +257,7 @@ impl World {
         let servers = servers.map(|(at, system)| (Setup::host(at), system.exchange.clone()));
         let mut network: Arc<dyn HttpTransport> = Arc::new(Network::new(servers.collect()));
         if let Some(seams) = seams {
-            store = Arc::new(FaultyStore::new(store, seams.clone()));
+            store = Arc::new(FaultyStore::new(store, seams.clone(), self.joint));
             crm = Arc::new(FaultyCrm::new(crm, seams.clone()));
             clock = Arc::new(FreezableClock::new(clock, seams.freezer().clone()));
             network = Arc::new(FaultyTransport::new(network, seams.clone()));

@@ -7,6 +7,7 @@ use postroom_core::party::Party;
 use postroom_core::{Code, EmailAddress};
 use postroom_store::{
     Crm, CrmCursor, EmailWrite, OutgoingPage, OutgoingReport, RecordedEmail, Result, StoreError,
+    TransactionScope,
 };
 
 use super::plan::Seam;
@@ -60,6 +61,10 @@ impl Crm for FaultyCrm {
 
     fn resolves_provisional(&self) -> bool {
         self.inner.resolves_provisional()
+    }
+
+    fn transaction_scope(&self) -> Option<TransactionScope> {
+        self.inner.transaction_scope()
     }
 
     async fn outgoing(&self, since: Option<&CrmCursor>, limit: u32) -> Result<OutgoingPage> {

@@ -20,10 +20,11 @@ use postroom_core::{
 };
 use postroom_provider::{FolderId, RemoteId};
 use postroom_store::{
-    AlertFilter, CrmCursor, CycleRecord, CycleStart, Due, EngineClaim, ErrorKind, FolderState,
-    IncidentPattern, JobCounts, JobFilter, KnownQuery, Lease, LedgerCounts, LedgerFilter,
-    MailboxChange, MailboxFilter, MailboxOfParty, NewOutgoing, OutboxFilter, Page, PageOutcome,
-    PageRecord, Result, SecretOwner, Settlement, Store, StoreError, TokenNumbers,
+    AlertFilter, CrmCursor, CycleRecord, CycleStart, Due, EmailWrite, EngineClaim, ErrorKind,
+    FolderState, IncidentPattern, JobCounts, JobFilter, KnownQuery, Lease, LedgerCounts,
+    LedgerFilter, MailboxChange, MailboxFilter, MailboxOfParty, NewOutgoing, OutboxFilter,
+    OutgoingReport, Page, PageOutcome, PageRecord, RecordedEmail, Result, SecretOwner, Settlement,
+    Store, StoreError, TokenNumbers, TransactionScope,
 };
 
 use super::plan::{FaultError, Seam};
@@ -34,13 +35,19 @@ use super::seams::{Seams, Spot};
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
     seams: Seams,
+    /// Whether it writes the application's records in its own transactions, where it can.
+    joint: bool,
 }
 
 impl FaultyStore {
     /// A store as that engine sees it.
     #[must_use]
-    pub fn new(inner: Arc<dyn Store>, seams: Seams) -> Self {
-        Self { inner, seams }
+    pub fn new(inner: Arc<dyn Store>, seams: Seams, joint: bool) -> Self {
+        Self {
+            inner,
+            seams,
+            joint,
+        }
     }
 
     async fn guard<T: Send>(
@@ -139,6 +146,10 @@ macro_rules! store {
                 self.guard("claim_engine", None, self.inner.claim_engine()).await
             }
 
+            fn transaction_scope(&self) -> Option<TransactionScope> {
+                self.inner.transaction_scope().filter(|_| self.joint)
+            }
+
             $(async fn $name(&self, $($arg: $ty),*) -> Result<$ret> {
                 // Most calls concern no one mailbox.
                 let mailbox = Option::<MailboxId>::None$(.or(Some($mailbox)))?;
@@ -190,6 +201,7 @@ store! {
     begin_relisting(lease: &Lease, folder: &FolderId) -> () [lease.mailbox];
     pending(mailbox: MailboxId, now: Timestamp, limit: u32) -> Vec<LedgerEntry> [mailbox];
     settle(lease: &Lease, settlements: &[Settlement]) -> () [lease.mailbox];
+    record_and_settle(lease: &Lease, writes: Vec<EmailWrite>, settlements: Vec<Settlement>) -> Vec<RecordedEmail> [lease.mailbox];
     note_moved(lease: &Lease, id: LedgerId, folder: &FolderId, remote_id: &RemoteId) -> () [lease.mailbox];
     replay(id: LedgerId, now: Timestamp) -> ();
     replay_filtered(mailbox: MailboxId, reason: FilterReason, since: Timestamp, now: Timestamp) -> u64 [mailbox];
@@ -202,6 +214,7 @@ store! {
     index_emails(emails: &[(IndexedEmail, Option<ContentKey>)]) -> ();
     tokens_taken(tokens: &[TrackingToken]) -> Vec<bool>;
     next_token_numbers(sender: PartyId) -> TokenNumbers;
+    token_numbers(senders: &[PartyId]) -> Vec<TokenNumbers>;
     outgoing_cursor() -> Option<CrmCursor>;
     enqueue_outgoing(emails: &[NewOutgoing], cursor: Option<&CrmCursor>) -> ();
     outbox_due(mailbox: MailboxId, now: Timestamp, limit: u32) -> Vec<OutboxEntry> [mailbox];
@@ -210,8 +223,10 @@ store! {
     outbox(filter: &OutboxFilter, page: Page) -> Vec<OutboxEntry>;
     outgoing_raw(id: OutboxId) -> RawMessage;
     advance_outgoing(lease: Option<&Lease>, id: OutboxId, from: &OutboxState, to: &OutboxState, alias: Option<&MessageId>) -> ();
+    advance_and_report(lease: Option<&Lease>, id: OutboxId, from: &OutboxState, to: &OutboxState, alias: Option<&MessageId>, report: &OutgoingReport) -> ();
     outbox_unreported(limit: u32) -> Vec<OutboxEntry>;
     mark_reported(told: &[(OutboxId, OutboxState)]) -> ();
+    report_and_mark(told: &[(OutboxId, OutboxState, OutgoingReport)]) -> ();
     outbox_counts(mailbox: Option<MailboxId>) -> LedgerCounts;
     raise_alert(alert: &Alert) -> AlertId;
     close_alerts(pattern: &IncidentPattern, now: Timestamp) -> u64;
