@@ -79,6 +79,16 @@ impl Dovecot {
         Path::new(self.told("mail")).join(user).join("Maildir")
     }
 
+    /// A folder of a user, by its name on the wire.
+    pub(crate) fn folder(&self, user: &str, name: &str) -> PathBuf {
+        let maildir = self.maildir(user);
+        if name == "INBOX" {
+            maildir
+        } else {
+            maildir.join(format!(".{name}"))
+        }
+    }
+
     /// A user without mail.
     pub(crate) fn add_user(&self, user: &str) -> io::Result<()> {
         let maildir = self.maildir(user);
@@ -98,22 +108,26 @@ impl Dovecot {
 
     /// A message arrives.
     pub(crate) fn deliver(&self, user: &str, raw: &[u8]) -> io::Result<()> {
+        self.deliver_to(&self.maildir(user), raw)
+    }
+
+    /// A message arrives in a folder.
+    pub(crate) fn deliver_to(&self, maildir: &Path, raw: &[u8]) -> io::Result<()> {
         let number = self.delivered.fetch_add(1, Ordering::SeqCst);
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let seconds = since.unwrap_or_default().as_secs();
         let name = format!("{seconds}.M{number:06}P{}.test", std::process::id());
-        let maildir = self.maildir(user);
         let made = maildir.join("tmp").join(&name);
         fs::write(&made, raw)?;
         fs::set_permissions(&made, fs::Permissions::from_mode(0o666))?;
         fs::rename(made, maildir.join("new").join(name))
     }
 
-    /// The files of a user's messages.
-    pub(crate) fn files(&self, user: &str) -> io::Result<Vec<PathBuf>> {
+    /// The files of a folder's messages.
+    pub(crate) fn files(&self, maildir: &Path) -> io::Result<Vec<PathBuf>> {
         let mut files = Vec::new();
         for folder in ["cur", "new"] {
-            for entry in fs::read_dir(self.maildir(user).join(folder))? {
+            for entry in fs::read_dir(maildir.join(folder))? {
                 files.push(entry?.path());
             }
         }
@@ -121,8 +135,8 @@ impl Dovecot {
     }
 
     /// The file of the message of that UID.
-    pub(crate) fn file_of(&self, user: &str, uid: u32) -> io::Result<Option<PathBuf>> {
-        let list = fs::read_to_string(self.maildir(user).join("dovecot-uidlist"))?;
+    pub(crate) fn file_of(&self, maildir: &Path, uid: u32) -> io::Result<Option<PathBuf>> {
+        let list = fs::read_to_string(maildir.join("dovecot-uidlist"))?;
         // The first line is the list's own.
         let line = list
             .lines()
@@ -131,7 +145,7 @@ impl Dovecot {
         let Some((_, name)) = line.and_then(|line| line.split_once(" :")) else {
             return Ok(None);
         };
-        let files = self.files(user)?.into_iter();
+        let files = self.files(maildir)?.into_iter();
         Ok(files.into_iter().find(|file| {
             let file = file.file_name().unwrap_or_default().to_string_lossy();
             file.split(':').next() == name.split(':').next()
@@ -139,14 +153,13 @@ impl Dovecot {
     }
 
     /// Another UIDVALIDITY: all messages are named anew.
-    pub(crate) fn reset_uids(&self, user: &str) -> io::Result<()> {
-        let maildir = self.maildir(user);
+    pub(crate) fn reset_uids(&self, maildir: &Path) -> io::Result<()> {
         let list = maildir.join("dovecot-uidlist");
         let old = fs::read_to_string(&list)?;
         let header = old.lines().next().unwrap_or_default();
         let validity = header.split(' ').find_map(|word| word.strip_prefix('V'));
         let validity: u32 = validity.and_then(|v| v.parse().ok()).unwrap_or(1);
-        for entry in fs::read_dir(&maildir)? {
+        for entry in fs::read_dir(maildir)? {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if name.starts_with("dovecot") {

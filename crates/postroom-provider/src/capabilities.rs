@@ -26,6 +26,8 @@ pub struct Capabilities {
     pub mail_reports_deletions: bool,
     /// Reading keeps others out of the mailbox until it is [released](crate::MailSource::release).
     pub mail_exclusive: bool,
+    /// A connection is kept between calls until it is [released](crate::MailSource::release).
+    pub mail_keeps_connection: bool,
     /// Most messages of one `headers` or `fetch` call.
     pub mail_batch_max: usize,
     /// Most changes of one page.
@@ -64,6 +66,7 @@ impl Default for Capabilities {
             mail_move_tells_id: false,
             mail_reports_deletions: false,
             mail_exclusive: false,
+            mail_keeps_connection: false,
             mail_batch_max: 1,
             mail_page_max: 100,
             submit: false,

@@ -189,8 +189,8 @@ pub trait MailSource: Send + Sync {
     ) -> Result<Vec<Result<()>>>;
 
     /// Nothing will be asked for a while: gives up what keeps others out of the mailbox, such as a session
-    /// of POP3. The next call begins anew by itself. Means something with
-    /// [`Capabilities::mail_exclusive`] only.
+    /// of POP3, or is kept open for nothing. The next call begins anew by itself. Means something with
+    /// [`Capabilities::mail_exclusive`] and [`Capabilities::mail_keeps_connection`] only.
     ///
     /// # Errors
     /// Where the server does not agree; it is given up all the same.

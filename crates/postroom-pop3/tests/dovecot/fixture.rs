@@ -119,14 +119,21 @@ impl Account for DovecotAccount {
 
     async fn delete(&self, _: &FolderId, id: &RemoteId) -> Backdoor<()> {
         let uid = uid(id).ok_or_else(|| BackdoorError::failed("no id of Dovecot's"))?;
-        let file = self.server.file_of(&self.user, uid).map_err(failed)?;
+        let file = self
+            .server
+            .file_of(&self.server.maildir(&self.user), uid)
+            .map_err(failed)?;
         let file = file.ok_or_else(|| BackdoorError::failed("there is no such message"))?;
         fs::remove_file(file).map_err(failed)
     }
 
     async fn messages(&self, _: &FolderId) -> Backdoor<Vec<StoredMessage>> {
         let mut messages = Vec::new();
-        for file in self.server.files(&self.user).map_err(failed)? {
+        for file in self
+            .server
+            .files(&self.server.maildir(&self.user))
+            .map_err(failed)?
+        {
             let raw = fs::read(&file).map_err(failed)?;
             let id = postroom_mime::parse_headers(&raw).headers.message_id;
             let name = file.to_string_lossy();
@@ -138,6 +145,8 @@ impl Account for DovecotAccount {
     }
 
     async fn reset_identifiers(&self, _: &FolderId) -> Backdoor<()> {
-        self.server.reset_uids(&self.user).map_err(failed)
+        self.server
+            .reset_uids(&self.server.maildir(&self.user))
+            .map_err(failed)
     }
 }

@@ -6,6 +6,7 @@
 )]
 
 #[path = "../../../../tests/servers/dovecot.rs"]
+#[expect(dead_code, reason = "IMAP's suite uses the rest")]
 mod dovecot;
 mod fixture;
 

@@ -43,7 +43,7 @@ pub(crate) async fn run(cycle: &mut Cycle<'_>) -> Result<CycleEnd, CycleStop> {
     };
     let capabilities = provider.capabilities();
     let end = read(cycle, source, &capabilities).await;
-    if capabilities.mail_exclusive
+    if (capabilities.mail_exclusive || capabilities.mail_keeps_connection)
         && let Err(error) = source.release(&cycle.op()).await
     {
         // Everything that was read is recorded, and the next cycle begins anew.
