@@ -111,6 +111,12 @@ impl Folders {
         self.names.iter().find(|name| self.role(name) == Some(role))
     }
 
+    /// Where all mail is, Gmail's for one.
+    pub(crate) fn all_mail(&self) -> Option<&Name> {
+        let all = |name: &&Name| name.attributes.contains(&Attribute::All);
+        self.names.iter().find(all)
+    }
+
     fn role(&self, name: &Name) -> Option<WellKnownFolder> {
         if name.name == INBOX {
             return Some(WellKnownFolder::Inbox);
@@ -187,7 +193,7 @@ mod tests {
         }
     }
 
-    fn role_of<'a>(folders: &'a Folders, role: WellKnownFolder) -> Option<&'a str> {
+    fn role_of(folders: &Folders, role: WellKnownFolder) -> Option<&str> {
         folders.with_role(role).map(|name| name.name.as_str())
     }
 

@@ -2,7 +2,7 @@
 //! 7888 and 8314).
 //!
 //! [`ImapFactory`] makes an [`ImapProvider`] for each mailbox of a profile of the kind `imap-smtp`. It reads
-//! mail; sending is another protocol's business.
+//! mail, and finds and files the copies of what was sent; sending is another protocol's business.
 //!
 //! | Module | What it holds |
 //! |---|---|
@@ -11,6 +11,7 @@
 //! | `cursor` | how far a folder was told |
 //! | `folders` | which folders there are, and what they are for |
 //! | `source` | the operations of a mail source |
+//! | `sent` | the copies of what was sent: found, and filed |
 //!
 //! # What servers have, and what is made of it
 //!
@@ -32,6 +33,7 @@ mod folders;
 mod map;
 mod proto;
 mod provider;
+mod sent;
 mod session;
 mod source;
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use postroom_net::line::Connector;
 use postroom_provider::{
     Capabilities, MailSource, OpContext, Provider, ProviderInfo, ProviderRequest, Result,
-    SyncCursor,
+    SentItems, SyncCursor,
 };
 
 use crate::config::ImapConfig;
@@ -22,6 +22,14 @@ const PAGE_MAX: u32 = 2000;
 /// A session that was not used for so long may be gone: another one is begun rather than found out.
 /// Servers wait for half an hour by the protocol, and for less in practice.
 const UNUSED_MAX: Duration = Duration::from_secs(60);
+
+/// Servers that file a copy of what is sent through their own submission. Source: the providers' help.
+const FILES_COPIES: [&str; 4] = [
+    "imap.gmail.com",
+    "imap.googlemail.com",
+    "outlook.office365.com",
+    "imap-mail.outlook.com",
+];
 
 /// IMAP, for one mailbox.
 ///
@@ -131,12 +139,22 @@ impl Provider for ImapProvider {
         capabilities.mail_move_tells_id = offers.is_some_and(capability::Capabilities::uid_plus);
         capabilities.mail_reports_deletions = true;
         capabilities.mail_keeps_connection = true;
+        capabilities.sent = true;
+        capabilities.sent_find = true;
+        capabilities.sent_file = true;
+        let host = self.config.server.host.to_ascii_lowercase();
+        capabilities.sent_filed_by_server = FILES_COPIES.contains(&host.as_str())
+            || offers.is_some_and(|has| has.has("X-GM-EXT-1"));
         capabilities.mail_batch_max = BATCH_MAX;
         capabilities.mail_page_max = PAGE_MAX;
         Arc::new(capabilities)
     }
 
     fn mail(&self) -> Option<&dyn MailSource> {
+        Some(self)
+    }
+
+    fn sent_items(&self) -> Option<&dyn SentItems> {
         Some(self)
     }
 }

@@ -206,6 +206,25 @@ impl Session {
         })
     }
 
+    /// Waits until the server asks for the literal at the end of a command that was sent; how the command ended
+    /// where it does not.
+    pub(crate) async fn asked(
+        &mut self,
+        ctx: &OpContext,
+        sent: Sent,
+    ) -> Result<Result<Sent, Done>, SessionError> {
+        loop {
+            match self.response(ctx, &mut ignore).await? {
+                Response::Continue(_) => return Ok(Ok(sent)),
+                Response::Done(tag, status, word) if tag == sent.tag => {
+                    let what = sent.what;
+                    return Ok(Err(Done { status, word, what }));
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// Waits until the server asks for the rest of a command.
     async fn agreed(
         &mut self,

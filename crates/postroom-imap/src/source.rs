@@ -42,12 +42,12 @@ fn not_found(operation: &'static str) -> ProviderError {
 }
 
 impl ImapProvider {
-    fn failed(&self, operation: &'static str, error: SessionError) -> ProviderError {
+    pub(crate) fn failed(&self, operation: &'static str, error: SessionError) -> ProviderError {
         failed(operation, error, &self.config)
     }
 
     /// Opens a folder as it is now.
-    async fn open_folder(
+    pub(crate) async fn open_folder(
         &self,
         ctx: &OpContext,
         session: &mut Session,

@@ -9,4 +9,5 @@ mod failing;
 mod listing;
 mod moving;
 mod reading;
+mod sent;
 mod support;

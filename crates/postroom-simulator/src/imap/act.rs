@@ -144,6 +144,9 @@ impl Connection<'_> {
             match key.as_str() {
                 "ALL" => {}
                 "DELETED" => found.retain(|(_, _, id)| self.server.is_marked(*id)),
+                "UNDRAFT" => {
+                    found.retain(|(_, _, id)| mail.item(*id).is_ok_and(|item| !item.draft));
+                }
                 "UID" => {
                     let set = words.next().map(Word::text).unwrap_or_default();
                     let Some(named) = self.chosen(&set) else {
