@@ -32,7 +32,7 @@
 //! | [`store`] | the storage traits; implement [`store::Crm`] for a database of your own |
 //! | [`provider`] | the provider traits; implement them for another mail system |
 //! | [`mime`] | messages and emails |
-//! | `ews`, `pop3`, `smtp`, `sqlite` | the adapters and the embedded store, by the features of these names |
+//! | `ews`, `imap`, `pop3`, `smtp`, `sqlite` | the adapters and the embedded store, by the features of these names |
 //!
 //! What it deliberately does not do: decide anything itself.
 
@@ -45,6 +45,8 @@ pub use postroom_store as store;
 
 #[cfg(feature = "ews")]
 pub use postroom_ews as ews;
+#[cfg(feature = "imap")]
+pub use postroom_imap as imap;
 #[cfg(feature = "pop3")]
 pub use postroom_pop3 as pop3;
 #[cfg(feature = "smtp")]
@@ -75,8 +77,13 @@ pub fn default_providers() -> provider::ProviderRegistry {
             std::sync::Arc::new(ews::EwsFactory::exchange_server()),
         );
     // One TLS configuration for all accounts, whatever their protocol.
-    #[cfg(any(feature = "pop3", feature = "smtp"))]
+    // One for all accounts, whatever they speak.
+    #[cfg(any(feature = "imap", feature = "pop3", feature = "smtp"))]
     let clients = net::line::TlsClients::new();
+    #[cfg(feature = "imap")]
+    let registry = registry.with(std::sync::Arc::new(imap::ImapFactory::new(
+        clients.clone(),
+    )));
     #[cfg(feature = "pop3")]
     let registry = registry.with(std::sync::Arc::new(pop3::Pop3Factory::new(
         clients.clone(),
