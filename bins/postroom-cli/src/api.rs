@@ -6,6 +6,7 @@ pub(crate) use postroom::core::channel::Channel;
 pub(crate) use postroom::core::connection::{
     ConnectionStep, ConnectionTest, Direction, StepOutcome, TestOutcome,
 };
+pub(crate) use postroom::core::email::{DeliveryOutcome, RecipientDelivery};
 pub(crate) use postroom::core::health::Health;
 pub(crate) use postroom::core::job::{Job, JobKind, JobState, TestStep};
 pub(crate) use postroom::core::ledger::{LedgerEntry, LedgerState};

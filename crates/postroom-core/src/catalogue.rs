@@ -269,6 +269,10 @@ catalogue! {
         "The server no longer knows the place where reading stopped.",
         "The server was restored or moved, or dropped its state.",
         "Nothing: the folder is compared with the ledger; nothing is recorded twice.";
+    DeliveryFailed = "delivery-failed", Warning, Item, Item, MailboxOwner,
+        "A recipient did not get the email.",
+        "A mail system on the way, or the recipient's own, has given it up.",
+        "See postroom email show ID for the recipient and the reason; correct the address, or tell the recipient otherwise.";
     OutcomeUnknown = "outcome-unknown", Error, Item, Item, MailboxOwner,
         "It is not known whether the message was sent.",
         "The connection broke between the message and the answer, and no sent copy was found.",

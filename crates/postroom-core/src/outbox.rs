@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::{EmailAddress, NamedAddress};
 use crate::catalogue::Code;
-use crate::email::MessageId;
+use crate::email::{MessageId, RecipientDelivery, merge_delivery};
 use crate::id::{MailboxId, OutboxId, RecordId};
 use crate::ledger::RemoteId;
 use crate::time::Timestamp;
@@ -94,6 +94,9 @@ pub struct SentReceipt {
     pub refused: Vec<RefusedRecipient>,
     /// Whether it was found afterwards rather than answered.
     pub reconciled: bool,
+    /// What mail systems said afterwards about its recipients, each once.
+    #[serde(default)]
+    pub deliveries: Vec<RecipientDelivery>,
 }
 
 impl SentReceipt {
@@ -105,6 +108,7 @@ impl SentReceipt {
             message_id: None,
             refused: Vec::new(),
             reconciled: false,
+            deliveries: Vec::new(),
         }
     }
 
@@ -116,6 +120,7 @@ impl SentReceipt {
             message_id: None,
             refused: Vec::new(),
             reconciled: true,
+            deliveries: Vec::new(),
         }
     }
 }
@@ -216,6 +221,13 @@ pub enum OutboxEvent {
         /// Since when.
         since: Timestamp,
     },
+    /// A mail system told what has become of it: so it was sent.
+    Report {
+        /// What was said about its recipients.
+        deliveries: Vec<RecipientDelivery>,
+        /// When.
+        at: Timestamp,
+    },
     /// A person decided to send it again.
     Resend {
         /// From then on.
@@ -301,6 +313,19 @@ impl OutboxState {
                     at: *at,
                 })
             }
+            (Self::Sent { receipt, at }, E::Report { deliveries, .. }) => {
+                let mut receipt = receipt.clone();
+                for said in deliveries {
+                    merge_delivery(&mut receipt.deliveries, said.clone());
+                }
+                Ok(Self::Sent { receipt, at: *at })
+            }
+            (Self::Unknown { .. }, E::Report { deliveries, at }) => {
+                let mut receipt = SentReceipt::answered();
+                receipt.reconciled = true;
+                receipt.deliveries.clone_from(deliveries);
+                Ok(Self::Sent { receipt, at: *at })
+            }
             (Self::PendingSend { attempts, .. }, E::Retry { code, not_before }) => {
                 Ok(Self::PendingSend {
                     attempts: *attempts,
@@ -326,8 +351,11 @@ impl OutboxState {
             (Self::Failed { .. } | Self::Unknown { .. }, E::Resend { now }) => {
                 Ok(Self::pending(*now))
             }
-            (Self::PendingSend { .. }, E::Confirm { .. } | E::Doubt { .. } | E::Resend { .. })
-            | (Self::Sending { .. }, E::Resend { .. })
+            (
+                Self::PendingSend { .. },
+                E::Confirm { .. } | E::Doubt { .. } | E::Report { .. } | E::Resend { .. },
+            )
+            | (Self::Sending { .. }, E::Report { .. } | E::Resend { .. })
             | (
                 Self::Sending {
                     phase: SendPhase::Submitting { .. },
@@ -352,7 +380,8 @@ impl OutboxState {
                 | E::Confirm { .. }
                 | E::Retry { .. }
                 | E::Reject { .. }
-                | E::Doubt { .. },
+                | E::Doubt { .. }
+                | E::Report { .. },
             )
             | (
                 Self::Unknown { .. },
@@ -371,6 +400,7 @@ impl OutboxEvent {
             Self::Retry { .. } => "be retried",
             Self::Reject { .. } => "be rejected",
             Self::Doubt { .. } => "become unknown",
+            Self::Report { .. } => "be reported on",
             Self::Resend { .. } => "be sent again",
         }
     }

@@ -104,6 +104,7 @@ pub(crate) fn from_block(block: &[u8], limits: &ParseLimits) -> ParsedHeaders {
     headers.auto_submitted = reader
         .keyword("Auto-Submitted")
         .filter(|value| value != "no");
+    headers.delivery_report = reader.is_delivery_report(headers.from.as_ref());
     headers.sensitivity = reader.sensitivity();
     headers.importance = reader.importance();
     let left_out = reader.left_out;
@@ -156,6 +157,20 @@ impl<'a> Reader<'a> {
         let value = text(self.first(name)?.value, SHORT_BYTES_MAX).to_ascii_lowercase();
         let word = value.split([';', '(']).next().unwrap_or_default().trim();
         (!word.is_empty()).then(|| word.to_owned())
+    }
+
+    /// Whether the header says that it is a delivery status notification: by its type, by the field that Exim
+    /// adds, or by a sender that only mail systems have.
+    fn is_delivery_report(&self, from: Option<&NamedAddress>) -> bool {
+        let kind = self
+            .first("Content-Type")
+            .map(|field| text(field.value, SHORT_BYTES_MAX).to_ascii_lowercase())
+            .unwrap_or_default();
+        if kind.starts_with("multipart/report") {
+            return kind.contains("delivery-status");
+        }
+        let local = from.map(|from| from.address.local_part().to_ascii_lowercase());
+        self.first("X-Failed-Recipients").is_some() || local.as_deref() == Some("mailer-daemon")
     }
 
     fn sensitivity(&self) -> Sensitivity {

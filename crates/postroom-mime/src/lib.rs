@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`parse_headers`] | the headers that decisions are made of, from the first bytes of a message |
 //! | [`parse`] | the whole email: headers, readable body, attachments described |
+//! | [`delivery_report`] | what a delivery status notification says, recipient by recipient |
 //! | [`write_attachment`] | the content of one attachment, streamed out of the raw message |
 //! | [`compose`], [`compose_to`] | an outgoing email as bytes |
 //!
@@ -24,6 +25,7 @@ mod fields;
 mod headers;
 mod limits;
 mod parse;
+mod report;
 mod structure;
 mod verbatim;
 
@@ -33,3 +35,4 @@ pub use error::MimeError;
 pub use headers::{ParsedHeaders, parse_headers};
 pub use limits::ParseLimits;
 pub use parse::parse;
+pub use report::delivery_report;

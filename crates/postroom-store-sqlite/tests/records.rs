@@ -177,6 +177,7 @@ fn an_email_written_here_goes_through_the_feed_whole() {
             at: NOW,
             message_id: "sent@contoso.example".parse().unwrap(),
             refused: Vec::new(),
+            deliveries: Vec::new(),
         },
     );
     report.token = Some(TrackingToken::new("CRM:0001001"));

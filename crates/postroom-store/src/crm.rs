@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use postroom_core::email::{ContentKey, Direction, Email, Importance, MessageId};
+use postroom_core::email::{
+    ContentKey, Direction, Email, Importance, MessageId, RecipientDelivery,
+};
 use postroom_core::outbox::RefusedRecipient;
 use postroom_core::party::{Participation, Party};
 use postroom_core::tracking::{CorrelationMethod, TrackingToken};
@@ -271,6 +273,8 @@ pub enum OutgoingStatus {
         message_id: MessageId,
         /// Recipients that were refused.
         refused: Vec<RefusedRecipient>,
+        /// What mail systems said afterwards about recipients, each once.
+        deliveries: Vec<RecipientDelivery>,
     },
     /// Not sent.
     Failed {

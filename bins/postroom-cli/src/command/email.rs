@@ -9,8 +9,8 @@ use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 
 use crate::api::{
-    AdminError, EmailFilter, EmailView, ErrorKind, LedgerId, OutboxId, OutgoingDecision, Page,
-    Participation, RawMessage, RecordId,
+    AdminError, EmailFilter, EmailView, ErrorKind, LedgerId, OutboxFilter, OutboxId, OutboxState,
+    OutgoingDecision, Page, Participation, RawMessage, RecipientDelivery, RecordId,
 };
 use crate::app::App;
 use crate::failure::{Failure, Result};
@@ -166,6 +166,23 @@ async fn view_of(app: &App<'_>, record: RecordId) -> Result<EmailView> {
         })
 }
 
+/// What mail systems told about the recipients of an outgoing email.
+async fn deliveries(app: &App<'_>, record: RecordId) -> Result<Vec<RecipientDelivery>> {
+    let mut filter = OutboxFilter::default();
+    filter.record = Some(record);
+    let entries = app
+        .admin
+        .outbox(&app.principal, &filter, Page::first(1))
+        .await?;
+    Ok(entries
+        .into_iter()
+        .find_map(|entry| match entry.state {
+            OutboxState::Sent { receipt, .. } => Some(receipt.deliveries),
+            _ => None,
+        })
+        .unwrap_or_default())
+}
+
 async fn show(app: &App<'_>, record: RecordId) -> Result {
     let email = view_of(app, record).await?;
     let summary = &email.summary;
@@ -209,6 +226,19 @@ async fn show(app: &App<'_>, record: RecordId) -> Result {
             ),
         ));
     }
+    let deliveries = deliveries(app, record).await?;
+    for said in &deliveries {
+        let status = said.status.as_deref().unwrap_or("no status");
+        rows.push(view::row(
+            "Delivery",
+            format!(
+                "{}: {} ({status}) {}",
+                said.address,
+                said.outcome.name(),
+                printable(&said.diagnostic)
+            ),
+        ));
+    }
     app.output.table(["Email", ""], rows);
     if let Some(text) = &email.text {
         app.output.line(printable(&short(text, 4000)));
@@ -230,6 +260,7 @@ async fn show(app: &App<'_>, record: RecordId) -> Result {
             "name": party.address.name,
             "parties": party.parties.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
+        "deliveries": deliveries,
         "text": email.text,
         "attachments": email.attachments.iter().map(|file| json!({
             "name": file.name, "content_type": file.content_type, "size": file.size, "inline": file.inline,

@@ -217,6 +217,13 @@ pub struct EmailHeaders {
     pub sent_at: Option<Timestamp>,
     /// The Auto-Submitted value, lower case, where it is present and not `no`. Source: RFC 3834.
     pub auto_submitted: Option<String>,
+    /// Whether it looks like a delivery status notification: its body may tell what has become of an
+    /// email.
+    #[serde(default)]
+    pub delivery_report: bool,
+    /// The email that it reports on, once its body was read.
+    #[serde(default)]
+    pub reported: Option<MessageId>,
     /// How private.
     pub sensitivity: Sensitivity,
     /// How important.

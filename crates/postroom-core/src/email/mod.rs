@@ -1,8 +1,11 @@
 //! The email as the application sees it.
 
+mod delivery;
 mod headers;
 mod identity;
 
+pub(crate) use delivery::merge as merge_delivery;
+pub use delivery::{DeliveryOutcome, DeliveryReport, RecipientDelivery};
 pub use headers::{
     ConversationIndex, EmailHeaders, Importance, MESSAGE_ID_BYTES_MAX, MessageId, MessageIdError,
     Sensitivity,

@@ -1,9 +1,14 @@
 use super::*;
+use crate::email::DeliveryOutcome;
 
 const NOW: Timestamp = Timestamp::from_seconds(100);
 
 fn staged() -> StagedSubmission {
     StagedSubmission::new(RemoteId::new("draft"), Some("1".to_owned()))
+}
+
+fn delivery(outcome: DeliveryOutcome) -> RecipientDelivery {
+    RecipientDelivery::new("ada@example.org".parse().unwrap(), outcome, NOW)
 }
 
 fn states() -> Vec<OutboxState> {
@@ -59,6 +64,10 @@ fn events() -> Vec<OutboxEvent> {
             since: NOW,
         },
         OutboxEvent::Resend { now: NOW },
+        OutboxEvent::Report {
+            deliveries: vec![delivery(DeliveryOutcome::Failed)],
+            at: NOW,
+        },
     ]
 }
 
@@ -66,40 +75,15 @@ fn events() -> Vec<OutboxEvent> {
 #[test]
 fn the_whole_table() {
     let expected = [
-        // stage, submit, confirm, retry, reject, doubt, resend
-        [
-            "sending",
-            "sending",
-            "-",
-            "pending_send",
-            "failed",
-            "-",
-            "-",
-        ],
-        [
-            "sending",
-            "sending",
-            "sent",
-            "pending_send",
-            "failed",
-            "unknown",
-            "-",
-        ],
-        [
-            "-",
-            "sending",
-            "sent",
-            "pending_send",
-            "failed",
-            "unknown",
-            "-",
-        ],
-        ["-", "-", "-", "-", "-", "-", "-"],
-        ["-", "-", "-", "-", "-", "-", "pending_send"],
-        ["-", "-", "sent", "-", "failed", "-", "pending_send"],
+        "sending sending - pending_send failed - - -",
+        "sending sending sent pending_send failed unknown - -",
+        "- sending sent pending_send failed unknown - -",
+        "- - - - - - - sent",
+        "- - - - - - pending_send -",
+        "- - sent - failed - pending_send sent",
     ];
     for (state, row) in states().iter().zip(expected) {
-        for (event, name) in events().iter().zip(row) {
+        for (event, name) in events().iter().zip(row.split(' ')) {
             let got = state.next(event).map_or("-", |next| next.name());
             assert_eq!(got, name, "{state:?} {event:?}");
         }
@@ -144,4 +128,22 @@ fn a_refusal_names_state_and_event() {
         error.to_string(),
         "an email that is sent cannot be sent again"
     );
+}
+
+/// A report proves that the email was sent; what it says is kept beside what was said before.
+#[test]
+fn a_report_ends_doubt_and_adds_to_what_is_known() {
+    let mut state = states()[5].clone();
+    for outcome in [DeliveryOutcome::Delayed, DeliveryOutcome::Failed] {
+        let event = OutboxEvent::Report {
+            deliveries: vec![delivery(outcome)],
+            at: NOW,
+        };
+        state = state.next(&event).unwrap();
+        let OutboxState::Sent { receipt, .. } = &state else {
+            panic!("{state:?}");
+        };
+        assert!(receipt.reconciled);
+        assert_eq!(receipt.deliveries, [delivery(outcome)]);
+    }
 }

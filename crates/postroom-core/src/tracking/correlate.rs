@@ -1,6 +1,6 @@
 //! Picks the email that a message belongs to, or says why there is none.
 //!
-//! Order: In-Reply-To, References, tracking token, conversation index, smart matching. The first
+//! Order: what a delivery report is about, In-Reply-To, References, tracking token, conversation index, smart matching. The first
 //! that finds one answer decides; the others are not tried. What was tried is kept as evidence.
 //!
 //! **One answer.** Several candidates are one answer when they regard the same record (none at all
@@ -19,6 +19,17 @@ use crate::tracking::{
 
 use CorrelationMethod as Method;
 
+type ByMethod = fn(&EmailHeaders, &CorrelationQuery, &Candidates, &CorrelationRules) -> Finding;
+
+const METHODS: [ByMethod; 6] = [
+    by_delivery_report,
+    by_in_reply_to,
+    by_references,
+    by_token,
+    by_conversation,
+    by_smart_matching,
+];
+
 /// Picks the email that a message belongs to, or says why there is none.
 ///
 /// `query` is what the index was asked, and `candidates` what it answered. Smart matching is tried
@@ -32,13 +43,9 @@ pub fn correlate(
     rules: &CorrelationRules,
 ) -> Correlation {
     let mut correlation = Correlation::default();
-    for method in [
-        by_in_reply_to,
-        by_references,
-        by_token,
-        by_conversation,
-        by_smart_matching,
-    ] {
+    // Nearly no message is a report: the others need not hear of it.
+    let first = usize::from(headers.reported.is_none());
+    for method in METHODS.iter().skip(first) {
         let Finding { step, matched } = method(headers, query, candidates, rules);
         correlation.steps.push(step);
         if matched.is_some() {
@@ -114,6 +121,16 @@ fn one_answer<'a>(emails: &[&'a IndexedEmail]) -> Option<&'a IndexedEmail> {
     } else {
         None
     }
+}
+
+/// A report belongs to what it reports on, whatever is switched off for answers.
+fn by_delivery_report(
+    headers: &EmailHeaders,
+    _: &CorrelationQuery,
+    candidates: &Candidates,
+    _: &CorrelationRules,
+) -> Finding {
+    by_identifiers(Method::DeliveryReport, headers.reported.iter(), candidates)
 }
 
 fn by_in_reply_to(
@@ -192,7 +209,7 @@ fn by_identifiers<'a>(
         return Finding::matched(
             method,
             email,
-            method == Method::InReplyTo,
+            matches!(method, Method::InReplyTo | Method::DeliveryReport),
             found.len(),
             note,
         );

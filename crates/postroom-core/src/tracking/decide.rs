@@ -156,7 +156,7 @@ fn verdict(input: &DecisionInput<'_>, evidence: &mut Vec<RecipientVerdict>) -> (
     if input.own {
         return filtered(
             FilterReason::OwnMessage,
-            "it is a message of Postroom itself",
+            "it is a message of Postroom itself, or a report on one",
         );
     }
     if input.draft {

@@ -25,7 +25,7 @@ impl CorrelationQuery {
             message_ids: if settings.in_reply_to {
                 message_ids(headers)
             } else {
-                Vec::new()
+                headers.reported.iter().cloned().collect()
             },
             tokens: if settings.token.enabled {
                 find_in_subject(&headers.subject, &settings.token)
@@ -92,10 +92,11 @@ impl CorrelationQuery {
     }
 }
 
-/// In-Reply-To, then the ancestors, nearest first; each once, never the message itself.
+/// What it reports on, In-Reply-To, then the ancestors, nearest first; each once, never the message itself.
 fn message_ids(headers: &EmailHeaders) -> Vec<MessageId> {
     let mut ids: Vec<MessageId> = Vec::new();
     let parents = headers.in_reply_to.iter().take(IN_REPLY_TO_MAX);
+    let parents = headers.reported.iter().chain(parents);
     for id in parents.chain(headers.references.iter().rev().take(MESSAGE_IDS_MAX)) {
         if ids.len() == MESSAGE_IDS_MAX {
             break;

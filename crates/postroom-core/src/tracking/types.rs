@@ -227,6 +227,8 @@ impl IndexedEmail {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum CorrelationMethod {
+    /// By what a delivery status notification reports on.
+    DeliveryReport,
     /// By In-Reply-To.
     InReplyTo,
     /// By References.

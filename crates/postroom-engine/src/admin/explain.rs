@@ -279,6 +279,14 @@ impl Admin {
                 if !receipt.refused.is_empty() {
                     evidence.push(format!("{} recipients were refused", receipt.refused.len()));
                 }
+                evidence.extend(receipt.deliveries.iter().map(|said| {
+                    let status = said.status.as_deref().unwrap_or("no status");
+                    let outcome = said.outcome.name();
+                    format!(
+                        "{}: {outcome} ({status}), told at {}",
+                        said.address, said.at
+                    )
+                }));
                 (format!("sent, known since {at}"), None, None)
             }
             OutboxState::Failed { code } => (

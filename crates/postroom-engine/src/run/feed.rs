@@ -324,6 +324,7 @@ fn status(
                 .clone()
                 .unwrap_or_else(|| message_id.clone()),
             refused: receipt.refused.clone(),
+            deliveries: receipt.deliveries.clone(),
         }),
         OutboxState::Failed { code } => Some(OutgoingStatus::Failed { code: *code }),
         OutboxState::Unknown { code, .. } => Some(OutgoingStatus::Unknown { code: *code }),

@@ -13,6 +13,7 @@ mod crash;
 mod crashes;
 mod incoming;
 mod outgoing;
+mod reports;
 mod running;
 mod testing;
 mod trouble;

@@ -30,8 +30,17 @@ pub(crate) fn headers(item: Node<'_, '_>) -> MailHeaders {
     let mut mail = MailHeaders::new(headers, received_at);
     mail.size = text_of(item, "Size").and_then(|text| text.parse().ok());
     mail.draft = flag_of(item, "IsDraft").unwrap_or(false);
+    mail.headers.delivery_report |= text_of(item, "ItemClass").is_some_and(is_delivery_report);
     mail.submission_key = stamp_of(item).map(SubmissionKey::from_text);
     mail
+}
+
+/// Whether the class is one of Exchange's own reports about delivery: `REPORT.IPM.Note.NDR`. Those about reading
+/// end otherwise.
+fn is_delivery_report(class: &str) -> bool {
+    let class = class.to_ascii_uppercase();
+    let mut parts = class.split('.');
+    parts.next() == Some("REPORT") && parts.any(|part| matches!(part, "NDR" | "DR" | "DELAYED"))
 }
 
 /// The transport headers as one block (PR_TRANSPORT_MESSAGE_HEADERS), or one by one.

@@ -4,8 +4,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::api::{
-    AdminError, EmailAddress, LedgerEntry, LedgerFilter, LedgerState, OutboxEntry, OutboxFilter,
-    OutboxState, Page, nearest,
+    AdminError, DeliveryOutcome, EmailAddress, LedgerEntry, LedgerFilter, LedgerState, OutboxEntry,
+    OutboxFilter, OutboxState, Page, RecipientDelivery, nearest,
 };
 use crate::app::App;
 use crate::failure::{Failure, Result};
@@ -167,6 +167,13 @@ pub(crate) fn state_words(state: &LedgerState) -> String {
 fn outbox_words(entry: &OutboxEntry) -> String {
     let name = entry.state.name().replace('_', " ");
     match &entry.state {
+        OutboxState::Sent { receipt, .. } => {
+            let failed = |said: &&RecipientDelivery| said.outcome == DeliveryOutcome::Failed;
+            match receipt.deliveries.iter().filter(failed).count() {
+                0 => name,
+                failed => format!("{name}, not delivered to {failed}"),
+            }
+        }
         OutboxState::Failed { code } | OutboxState::Unknown { code, .. } => {
             format!("{name}: {code}")
         }
@@ -175,9 +182,7 @@ fn outbox_words(entry: &OutboxEntry) -> String {
             attempts,
             ..
         } => format!("{name}, {attempts} attempts: {code}"),
-        OutboxState::PendingSend { .. }
-        | OutboxState::Sending { .. }
-        | OutboxState::Sent { .. } => name,
+        OutboxState::PendingSend { .. } | OutboxState::Sending { .. } => name,
     }
 }
 

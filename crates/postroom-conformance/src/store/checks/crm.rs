@@ -180,6 +180,7 @@ pub(in crate::store) async fn reports_may_be_repeated(case: &mut Case) -> CheckR
                 at: NOW,
                 message_id: message_id("one@postroom.example")?,
                 refused: Vec::new(),
+                deliveries: Vec::new(),
             },
         ),
     ];

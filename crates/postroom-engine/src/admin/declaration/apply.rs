@@ -101,7 +101,9 @@ impl Admin {
         let mut outcomes = self
             .apply_changes(principal, directory, changes, secrets, &mut |_| {})
             .await;
-        outcomes.pop().unwrap_or_else(|| Err(EngineError::not_found(ACTION, "change")))
+        outcomes
+            .pop()
+            .unwrap_or_else(|| Err(EngineError::not_found(ACTION, "change")))
     }
 
     /// Carries out the changes of a [`plan`](super::plan()), in their order, mailboxes many at a time.

@@ -99,6 +99,7 @@ fn altered(field: &str, value: &Value, turn: u64) -> Value {
         }
         "approval" => pick(&["rejected", "approved"]),
         "settings.support_policy" => pick(&["strict", "extended"]),
+        "outgoing_protocol" => pick(&["ews", "smtp"]),
         "server_version" => pick(&["2016", "2019"]),
         "settings.correlation.token.prefix" => json!("TKT:"),
         _ if field.ends_with("authentication") => pick(&["basic", "ntlm"]),

@@ -7,14 +7,17 @@ use postroom_core::email::{ContentKey, Email};
 use postroom_core::ledger::{LedgerEvent, LedgerState};
 use postroom_core::{Code, LedgerId, RecordId, planted};
 use postroom_store::{EmailWrite, RecordedEmail, Settlement, StoreError};
+use tracing::warn;
 
 use crate::plan::failure::{CycleStop, crm_failure, item_retry_at};
 use crate::plan::incoming::{failed, is_last, placeholder};
 use crate::run::cycle::Cycle;
+use crate::run::feed;
 
 use super::Reading;
 use super::aftermath::{Quarantined, aftermath};
 use super::prepare::{Batch, FailedItem, Tracked, raw_of};
+use super::reports::note;
 
 /// The records that messages became, by the placeholder that others saw them under.
 pub(super) type Records = BTreeMap<RecordId, RecordId>;
@@ -34,6 +37,16 @@ pub(super) async fn commit(
             .map(|(id, record)| Settlement::new(id, LedgerEvent::Deliver { record, created }))
             .collect();
         store.settle(&cycle.lease, &acknowledged).await?;
+    }
+    let reports = std::mem::take(&mut batch.reports);
+    for report in &reports {
+        note(cycle, report).await?;
+    }
+    if !reports.is_empty()
+        && let Err(error) = feed::report(cycle.environment).await
+    {
+        // The application hears of it with what it is told next.
+        warn!(code = %error.code(), %error, "the application could not be told");
     }
     let mut recording = Recording {
         cycle,

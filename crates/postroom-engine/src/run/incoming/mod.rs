@@ -13,6 +13,7 @@ mod listing;
 mod parsing;
 mod pipeline;
 mod prepare;
+mod reports;
 
 use std::sync::Mutex;
 

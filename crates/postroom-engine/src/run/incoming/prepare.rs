@@ -27,6 +27,7 @@ use crate::run::cycle::Cycle;
 use super::Reading;
 use super::knowledge::{Knowledge, look_up};
 use super::parsing::Parsing;
+use super::reports::{Reported, read_reports};
 
 /// A message that is to be recorded, with everything its record needs but the parsed content.
 #[derive(Debug)]
@@ -67,6 +68,8 @@ pub(super) struct Batch {
     pub(super) provisional: Vec<Arc<Provisional>>,
     /// Every id that its decisions may name and that no record has yet.
     pub(super) placeholders: BTreeSet<RecordId>,
+    /// What delivery reports among its messages say about email of ours.
+    pub(super) reports: Vec<Reported>,
     /// What ended the cycle while the batch was read, where attempts had failed by then.
     pub(super) stop: Option<CycleStop>,
 }
@@ -106,6 +109,8 @@ pub(super) struct Met {
     pub(super) entry: LedgerEntry,
     pub(super) headers: MailHeaders,
     pub(super) identity: ContentIdentity,
+    /// What it reports on, where it is a delivery report about an email of ours.
+    pub(super) reported: Option<Reported>,
 }
 
 /// Reads the headers of a batch and decides about it. `earlier` is what the batches before it are
@@ -183,6 +188,7 @@ async fn read_headers(
                         entry,
                         headers,
                         identity,
+                        reported: None,
                     });
                 }
                 Err(error) => take_failure(cycle.environment, entry, None, &error, batch).await?,
@@ -191,11 +197,11 @@ async fn read_headers(
     }
     // As if they came one by one.
     met.sort_by_key(|met| met.headers.received_at);
-    Ok(met)
+    read_reports(cycle, reading, met, batch).await
 }
 
 /// What a failure of one message comes to.
-async fn take_failure(
+pub(super) async fn take_failure(
     environment: &Environment,
     entry: LedgerEntry,
     identity: Option<ContentIdentity>,
@@ -272,9 +278,15 @@ async fn decide_all(
         mailboxes,
         correlation,
     } = knowledge;
-    for (((met, mut known), own), (query, mut candidates)) in
+    for (((mut met, mut known), own), (query, mut candidates)) in
         met.into_iter().zip(known).zip(own).zip(correlation)
     {
+        let reported = met.reported.take();
+        let own = own
+            || reported
+                .as_ref()
+                .is_some_and(|of| of.entry.record.is_none());
+        batch.reports.extend(reported);
         let headers = &met.headers.headers;
         upcoming.add_known(&mut known, &met.identity);
         let same = join_target(&met.identity, headers, &known);
