@@ -85,9 +85,7 @@ pub fn default_providers() -> provider::ProviderRegistry {
         clients.clone(),
     )));
     #[cfg(feature = "pop3")]
-    let registry = registry.with(std::sync::Arc::new(pop3::Pop3Factory::new(
-        clients.clone(),
-    )));
+    let registry = registry.with(std::sync::Arc::new(pop3::Pop3Factory::new(clients.clone())));
     #[cfg(feature = "smtp")]
     let registry = registry.with_sender(
         core::profile::OutgoingProtocol::Smtp,
