@@ -3,6 +3,7 @@
 mod ending;
 mod setup;
 mod traffic;
+mod workshop;
 
 use std::time::Duration;
 
@@ -16,10 +17,12 @@ use crate::view;
 use ending::{accounts, alerts, explanations};
 use setup::{approve, connect, gate, people, test};
 use traffic::{answer, arrive, quarantine, receive, write};
+use workshop::workshop;
 
 const ADA: &str = "ada@example.org";
 const BEN: &str = "ben@example.org";
 const SUPPORT: &str = "support@example.org";
+const EMMA: &str = "emma@workshop.example";
 const CARLA: &str = "carla@northwind.example";
 const DAN: &str = "dan@fabrikam.example";
 
@@ -57,9 +60,10 @@ pub(crate) async fn tell(world: &World<'_>) -> Result<Report> {
     receive(world, &cast, quote).await?;
     let attempts = quarantine(world, &cast).await?;
     answer(world, &cast).await?;
+    let workshop = workshop(world).await?;
     alerts(world).await?;
     explanations(world, &cast).await?;
-    accounts(world, arrived, attempts).await
+    accounts(world, arrived + workshop.arrived, attempts).await
 }
 
 async fn send(

@@ -19,7 +19,7 @@ async fn the_story_accounts_for_every_message() {
         .ok();
     let demo = &ran.json()["demo"];
     assert_eq!(demo["sums_match"], true);
-    assert_eq!(demo["outgoing"]["sent_once"], 2);
+    assert_eq!(demo["outgoing"]["sent_once"], 3);
     assert_eq!(demo["quarantine_attempts"], 3);
     let states = |mailbox: usize, state: &str| {
         demo["mailboxes"][mailbox]["ledger"][state]
@@ -30,12 +30,14 @@ async fn the_story_accounts_for_every_message() {
     assert_eq!((states(0, "delivered"), states(0, "filtered")), (2, 3));
     // Ben: his test message and spam.
     assert_eq!((states(1, "delivered"), states(1, "filtered")), (0, 2));
+    // Emma, by POP3 and SMTP: Dan's question; her test message.
+    assert_eq!((states(2, "delivered"), states(2, "filtered")), (1, 1));
     // Support: Dan's question and the copy of the reply; the test message; the damaged one.
     assert_eq!(
         (
-            states(2, "delivered"),
-            states(2, "filtered"),
-            states(2, "quarantined")
+            states(3, "delivered"),
+            states(3, "filtered"),
+            states(3, "quarantined")
         ),
         (2, 1, 1)
     );
@@ -47,7 +49,7 @@ async fn the_story_accounts_for_every_message() {
         .await
         .ok()
         .json();
-    assert_eq!(list["emails"].as_array().unwrap().len(), 11);
+    assert_eq!(list["emails"].as_array().unwrap().len(), 13);
     let records = folder
         .run(&[&store[..], &["email", "records"]].concat())
         .await
@@ -55,8 +57,8 @@ async fn the_story_accounts_for_every_message() {
         .json();
     assert_eq!(
         records["records"].as_array().unwrap().len(),
-        5,
-        "two written, three received"
+        7,
+        "three written, four received"
     );
     // It does not write over a store.
     folder

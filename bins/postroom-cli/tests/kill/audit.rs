@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use postroom::Postroom;
-use postroom::core::Workload;
 use postroom::core::ledger::LedgerState;
+use postroom::core::outbox::OutboxState;
+use postroom::core::{Code, Workload};
 use postroom::provider::Clock as _;
 use postroom::provider::context::SystemClock;
 use postroom::sqlite::{EmailFilter, EmailStatus, EmailSummary};
-use postroom::store::{LedgerFilter, Page};
+use postroom::store::{AlertFilter, LedgerFilter, OutboxFilter, Page};
 use postroom_simulator::model::WellKnown;
 
 use crate::Outcome;
-use crate::office::{ADA, DESK, INCOMING, OUTGOING, Office, ensure, options, recipient};
+use crate::office::{ADA, DESK, INCOMING, OUTGOING, Office, System, ensure, options, recipient};
 
 /// More than there is of anything.
 const ALL: Page = Page::first(10_000);
@@ -20,30 +21,31 @@ const ALL: Page = Page::first(10_000);
 impl Office {
     /// Everything is there once.
     pub(crate) async fn verify(&self) -> Outcome {
-        self.outside()?;
+        let left = self.outside()?;
         let postroom = Postroom::open(&options(self.folder.path()))?;
         self.incoming(&postroom).await?;
-        self.outgoing(&postroom).await?;
+        self.outgoing(&postroom, &left).await?;
         self.leases(&postroom).await
     }
 
-    /// Each email left the server exactly once, and nothing else did.
-    fn outside(&self) -> Outcome {
+    /// Who got mail: nobody more than once, and nobody else.
+    fn outside(&self) -> Outcome<BTreeSet<String>> {
         let mut seen = BTreeMap::new();
-        for message in self.exchange.mail().outside() {
+        for message in self.mail.outside() {
             ensure(message.recipients.len() == 1, || {
                 format!("recipients: {:?}", message.recipients)
             })?;
             *seen.entry(message.recipients.concat()).or_insert(0) += 1;
         }
-        let expected: BTreeMap<_, _> = (0..OUTGOING).map(|number| (recipient(number), 1)).collect();
-        ensure(seen == expected, || {
-            let wrong: Vec<_> = seen.iter().filter(|entry| *entry.1 != 1).collect();
-            format!(
-                "{} addresses got mail, more than once: {wrong:?}",
-                seen.len()
-            )
-        })
+        let expected: BTreeSet<_> = (0..OUTGOING).map(recipient).collect();
+        let wrong: Vec<_> = seen
+            .iter()
+            .filter(|(address, count)| **count != 1 || !expected.contains(*address))
+            .collect();
+        ensure(wrong.is_empty(), || {
+            format!("{} addresses got mail, wrongly: {wrong:?}", seen.len())
+        })?;
+        Ok(seen.into_keys().collect())
     }
 
     /// Each message is on record exactly once, with its bytes, and in the ledger exactly once.
@@ -83,12 +85,12 @@ impl Office {
             })?;
         }
 
-        let mail = self.exchange.mail();
+        let mail = &self.mail;
         let desk = mail.account(DESK).ok_or("no desk")?;
         let inbox = mail.items(mail.well_known(desk, WellKnown::Inbox)?);
         let on_server: BTreeSet<_> = inbox
             .iter()
-            .map(|item| self.exchange.client_id(desk, item.id))
+            .map(|item| self.client_id(desk, item))
             .collect();
         let mut rows = BTreeSet::new();
         let mut records = BTreeSet::new();
@@ -118,25 +120,57 @@ impl Office {
         )
     }
 
-    /// Each email stands as sent, here and in the outbox, and no draft was left behind.
-    async fn outgoing(&self, postroom: &Postroom) -> Outcome {
-        let sent = emails(postroom, EmailStatus::Sent).await?;
-        ensure(sent.len() == OUTGOING, || {
-            format!("{} emails stand as sent", sent.len())
-        })?;
+    /// Each email stands as sent, here and in the outbox, and has left; no draft was left behind. Where nobody can
+    /// see what became of an attempt, those that were cut off stand as unknown, and somebody was told.
+    async fn outgoing(&self, postroom: &Postroom, left: &BTreeSet<String>) -> Outcome {
         let all = postroom.crm().count_emails(&EmailFilter::default()).await?;
         ensure(all == (INCOMING + OUTGOING) as u64, || {
             format!("{all} emails on record")
         })?;
-        let outbox = postroom.store().outbox_counts(None).await?;
-        // One more: the message of the test.
-        let expected = BTreeMap::from([("sent".to_owned(), OUTGOING as u64 + 1)]);
-        let held: BTreeMap<_, _> = outbox.into_iter().filter(|(_, count)| *count > 0).collect();
-        ensure(held == expected, || format!("outbox: {held:?}"))?;
-        let mail = self.exchange.mail();
-        let ada = mail.account(ADA).ok_or("no ada")?;
-        let drafts = mail.items(mail.well_known(ada, WellKnown::Drafts)?).len();
-        ensure(drafts == 0, || format!("{drafts} drafts were left behind"))
+        let store = postroom.store();
+        let (mut sent, mut unknown) = (BTreeSet::new(), BTreeSet::new());
+        for entry in store.outbox(&OutboxFilter::default(), ALL).await? {
+            if entry.record.is_none() {
+                // The message of the test.
+                continue;
+            }
+            let to = entry.recipients.iter().map(ToString::to_string).collect();
+            match entry.state {
+                OutboxState::Sent { .. } => sent.insert(to),
+                OutboxState::Unknown { .. } => unknown.insert(to),
+                state => return Err(format!("an email is {state:?}").into()),
+            };
+        }
+        ensure(sent.len() + unknown.len() == OUTGOING, || {
+            format!("{} sent and {} unknown", sent.len(), unknown.len())
+        })?;
+        ensure(sent.is_subset(left), || {
+            "an email stands as sent and never left".to_owned()
+        })?;
+        let beside: Vec<_> = left.difference(&sent).collect();
+        ensure(beside.iter().all(|to| unknown.contains(*to)), || {
+            format!("left and not known to have: {beside:?}")
+        })?;
+        let stand = emails(postroom, EmailStatus::Sent).await?.len();
+        ensure(stand == sent.len(), || {
+            format!("{stand} emails stand as sent")
+        })?;
+        let alerts = store.alerts(&AlertFilter::default(), ALL).await?;
+        let told = alerts
+            .iter()
+            .filter(|alert| alert.incident.code == Code::OutcomeUnknown)
+            .count();
+        ensure(told == unknown.len(), || {
+            format!("{told} alerts about {} unknown emails", unknown.len())
+        })?;
+        if self.system() == System::Exchange {
+            ensure(unknown.is_empty(), || format!("unknown: {unknown:?}"))?;
+            let mail = &self.mail;
+            let ada = mail.account(ADA).ok_or("no ada")?;
+            let drafts = mail.items(mail.well_known(ada, WellKnown::Drafts)?).len();
+            ensure(drafts == 0, || format!("{drafts} drafts were left behind"))?;
+        }
+        Ok(())
     }
 
     /// Whatever is made due can be worked on by the next engine: no lease of a dead process is in

@@ -24,7 +24,7 @@ mod office;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use office::{Office, Progress};
+use office::{Office, Progress, System};
 use postroom::provider::Randomness;
 use postroom::provider::context::SystemRandomness;
 use tokio::io::AsyncReadExt as _;
@@ -137,8 +137,13 @@ async fn uninterrupted(office: &Office, mode: Mode) -> Outcome<Duration> {
 }
 
 /// The kills of one point, then the run that has to make everything good.
-async fn point(mode: Mode, whole: Duration, random: &mut Sequence) -> Outcome<Vec<Progress>> {
-    let office = Office::prepare().await?;
+async fn point(
+    system: System,
+    mode: Mode,
+    whole: Duration,
+    random: &mut Sequence,
+) -> Outcome<Vec<Progress>> {
+    let office = Office::prepare(system).await?;
     let mut left = whole;
     let mut kills = Vec::new();
     for _ in 0..KILLS_MAX {
@@ -161,7 +166,24 @@ async fn point(mode: Mode, whole: Duration, random: &mut Sequence) -> Outcome<Ve
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_any_point_and_run_again_everything_is_there_once() {
-    let points = setting("POSTROOM_KILL_POINTS").unwrap_or(4);
+    killed(
+        System::Exchange,
+        setting("POSTROOM_KILL_POINTS").unwrap_or(4),
+    )
+    .await;
+}
+
+/// POP3 and SMTP: nothing is sent twice, and what nobody can know is said to be unknown, once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_where_nobody_can_look_nothing_is_sent_twice_and_doubt_is_told() {
+    killed(
+        System::Internet,
+        setting("POSTROOM_KILL_POINTS").unwrap_or(2),
+    )
+    .await;
+}
+
+async fn killed(system: System, points: u64) {
     let randomness: &dyn Randomness = &SystemRandomness::new();
     let seed = setting("POSTROOM_KILL_SEED").unwrap_or_else(|| randomness.number());
     println!("POSTROOM_KILL_SEED={seed}");
@@ -170,16 +192,19 @@ async fn killed_at_any_point_and_run_again_everything_is_there_once() {
 
     let mut modes = Vec::new();
     for mode in [Mode::Sync, Mode::Run] {
-        let office = Office::prepare().await.unwrap();
+        let office = Office::prepare(system).await.unwrap();
         let whole = uninterrupted(&office, mode).await.unwrap();
         office.verify().await.unwrap();
-        println!("{mode:?}, uninterrupted: {:.2} s", whole.as_secs_f64());
+        println!(
+            "{system:?}, {mode:?}, uninterrupted: {:.2} s",
+            whole.as_secs_f64()
+        );
         modes.push((mode, whole));
     }
 
     let mut kills = Vec::new();
     for (number, (mode, whole)) in (0..points).zip(modes.into_iter().cycle()) {
-        match point(mode, whole, &mut random).await {
+        match point(system, mode, whole, &mut random).await {
             Ok(progress) => {
                 let at: Vec<_> = progress.iter().map(ToString::to_string).collect();
                 println!("point {number}, {mode:?}: killed at {}", at.join("; "));

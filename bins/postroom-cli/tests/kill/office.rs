@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use postroom::Postroom;
@@ -11,7 +12,7 @@ use postroom::core::mailbox::{DeliveryMethod, MailboxOwner};
 use postroom::core::organization::{Deployment, DeploymentKind};
 use postroom::core::party::PartyKind;
 use postroom::core::principal::Principal;
-use postroom::core::profile::ProfileKind;
+use postroom::core::profile::{CredentialSource, ProfileKind};
 use postroom::core::tracking::TrackingFilter;
 use postroom::core::{Mailbox, PartyId, ProfileId, Secret, Timestamp};
 use postroom::engine::{MailboxEdit, NewMailbox, ProfileDirection};
@@ -20,7 +21,9 @@ use postroom::provider::context::SystemClock;
 use postroom::sqlite::{KeySource, NewEmail, StorageOptions, create_key_file};
 use postroom::store::LedgerCounts;
 use postroom_simulator::exchange::{Exchange, ListenOptions, Listening};
-use postroom_simulator::model::Account;
+use postroom_simulator::model::{Account, AccountId, Item, MailSystem};
+use postroom_simulator::pop3::{Pop3Listening, Pop3Server, uidl};
+use postroom_simulator::smtp::{SmtpListening, SmtpServer};
 use tempfile::TempDir;
 
 use crate::Outcome;
@@ -42,6 +45,7 @@ pub(crate) struct Progress {
     pending: u64,
     sent: u64,
     under_way: u64,
+    unknown: u64,
 }
 
 impl fmt::Display for Progress {
@@ -51,10 +55,11 @@ impl fmt::Display for Progress {
             pending,
             sent,
             under_way,
+            unknown,
         } = self;
         write!(
             f,
-            "{delivered} in (+{pending} pending) {sent} out (+{under_way} under way)"
+            "{delivered} in (+{pending} pending) {sent} out (+{under_way} under way, {unknown} unknown)"
         )
     }
 }
@@ -71,11 +76,54 @@ impl Progress {
     }
 }
 
+/// By what the mailboxes are reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum System {
+    /// Exchange, which keeps drafts: what became of an attempt can be seen there.
+    Exchange,
+    /// POP3 and SMTP: what became of a message whose answer was lost, nobody can see.
+    Internet,
+}
+
+/// The servers, which outlive the engine.
+enum Servers {
+    Exchange(Box<Exchange>, Listening),
+    Internet {
+        reading: Pop3Listening,
+        sending: SmtpListening,
+        authorities: String,
+    },
+}
+
 /// The server, which outlives the engine, and the engine's store.
 pub(crate) struct Office {
-    pub(crate) exchange: Exchange,
+    pub(crate) mail: Arc<MailSystem>,
     pub(crate) folder: TempDir,
-    listening: Listening,
+    servers: Servers,
+}
+
+async fn servers(system: System) -> Outcome<(Arc<MailSystem>, Servers)> {
+    let service = Account::new(SERVICE)
+        .login(SERVICE, PASSWORD)
+        .impersonates_everybody();
+    let exchange = Exchange::builder()
+        .account(service)
+        .account(Account::new(DESK).login(DESK, PASSWORD))
+        .account(Account::new(ADA).login(ADA, PASSWORD))
+        .build()?;
+    let mail = Arc::clone(exchange.mail());
+    if system == System::Exchange {
+        let listening = exchange.listen(ListenOptions::http()).await?;
+        return Ok((mail, Servers::Exchange(Box::new(exchange), listening)));
+    }
+    let pop3 = Pop3Server::new(Arc::clone(&mail))?;
+    let smtp = SmtpServer::new(Arc::clone(&mail))?;
+    let servers = Servers::Internet {
+        reading: pop3.listen(ListenOptions::https()).await?,
+        sending: smtp.listen(ListenOptions::https()).await?,
+        authorities: [pop3.certificate_pem(), smtp.certificate_pem()].concat(),
+    };
+    Ok((mail, servers))
 }
 
 fn message(number: usize) -> String {
@@ -105,20 +153,12 @@ pub(crate) fn ensure(holds: bool, what: impl FnOnce() -> String) -> Outcome {
 
 impl Office {
     /// A fresh server and a fresh store, tested and enabled, all mail waiting.
-    pub(crate) async fn prepare() -> Outcome<Self> {
-        let service = Account::new(SERVICE)
-            .login(SERVICE, PASSWORD)
-            .impersonates_everybody();
-        let exchange = Exchange::builder()
-            .account(service)
-            .account(Account::new(DESK))
-            .account(Account::new(ADA))
-            .build()?;
-        let listening = exchange.listen(ListenOptions::http()).await?;
+    pub(crate) async fn prepare(system: System) -> Outcome<Self> {
+        let (mail, servers) = servers(system).await?;
         let office = Self {
-            exchange,
+            mail,
             folder: tempfile::tempdir()?,
-            listening,
+            servers,
         };
         create_key_file(&office.folder.path().join("postroom.key"))?;
         let postroom = Postroom::create(
@@ -132,12 +172,15 @@ impl Office {
             .1;
         let (ada, ada_mailbox) = mailbox(&postroom, profile, PartyKind::User, "Ada", ADA).await?;
         for mailbox in [&desk, &ada_mailbox] {
+            if system == System::Internet {
+                sign_in(&postroom, mailbox).await?;
+            }
             enable(&postroom, mailbox).await?;
         }
         // What the test sent to itself is no part of the count.
-        office.exchange.mail().take_outside();
+        office.mail.take_outside();
         for number in 0..INCOMING {
-            office.exchange.mail().deliver(message(number), &[DESK]);
+            office.mail.deliver(message(number), &[DESK]);
         }
         let now = SystemClock::new().now();
         for number in 0..OUTGOING {
@@ -163,23 +206,60 @@ impl Office {
 
     async fn profile(&self, postroom: &Postroom) -> Outcome<ProfileId> {
         let (admin, operator) = (postroom.admin(), Principal::operator("kill"));
-        let mut profile = admin.new_profile("Simulated Exchange", ProfileKind::ExchangeServer);
-        profile.incoming.location = Some(self.listening.url());
-        profile.incoming.user_name = Some(SERVICE.to_owned());
-        profile.danger_allow_plain_http = true;
+        let mut profile = match &self.servers {
+            Servers::Exchange(_, listening) => {
+                let mut profile =
+                    admin.new_profile("Simulated Exchange", ProfileKind::ExchangeServer);
+                profile.incoming.location = Some(listening.url());
+                profile.incoming.user_name = Some(SERVICE.to_owned());
+                profile.danger_allow_plain_http = true;
+                profile
+            }
+            Servers::Internet {
+                reading,
+                sending,
+                authorities,
+            } => {
+                let mut profile = admin.new_profile("Simulated provider", ProfileKind::Pop3Smtp);
+                profile.incoming.location = Some(format!("pop3s://{}", reading.address()));
+                profile.outgoing.location = Some(format!("smtps://{}", sending.address()));
+                profile.incoming.credentials = CredentialSource::Mailbox;
+                profile.incoming.impersonation = false;
+                profile.extra_authorities_pem = Some(authorities.clone());
+                profile
+            }
+        };
         profile.process_email_from = Some(Timestamp::EPOCH);
         let profile = admin.create_profile(&operator, &profile).await?;
-        admin
-            .set_profile_credentials(
-                &operator,
-                profile.id,
-                ProfileDirection::Incoming,
-                SERVICE,
-                &Secret::new(PASSWORD),
-                Channel::Local,
-            )
-            .await?;
+        if matches!(self.servers, Servers::Exchange(..)) {
+            admin
+                .set_profile_credentials(
+                    &operator,
+                    profile.id,
+                    ProfileDirection::Incoming,
+                    SERVICE,
+                    &Secret::new(PASSWORD),
+                    Channel::Local,
+                )
+                .await?;
+        }
         Ok(profile.id)
+    }
+
+    /// By what its mailboxes are reached.
+    pub(crate) fn system(&self) -> System {
+        match self.servers {
+            Servers::Exchange(..) => System::Exchange,
+            Servers::Internet { .. } => System::Internet,
+        }
+    }
+
+    /// A message's id, as the engine knows it.
+    pub(crate) fn client_id(&self, account: AccountId, item: &Item) -> String {
+        match &self.servers {
+            Servers::Exchange(exchange, _) => exchange.client_id(account, item.id),
+            Servers::Internet { .. } => format!("u:{}", uidl(&self.mail, item)),
+        }
     }
 
     /// How far the engine had got. Looks at a copy: what the dead process left is for its successor.
@@ -210,8 +290,9 @@ impl Office {
         Ok(Progress {
             delivered: count(&ledger, "delivered"),
             pending: count(&ledger, "pending"),
-            sent: self.exchange.mail().outside().len() as u64,
+            sent: self.mail.outside().len() as u64,
             under_way: count(&outbox, "sending"),
+            unknown: count(&outbox, "unknown"),
         })
     }
 }
@@ -263,6 +344,20 @@ async fn mailbox(
         party,
         admin.edit_mailbox(&operator, mailbox.id, &edit).await?,
     ))
+}
+
+/// The password of a mailbox that has its own.
+async fn sign_in(postroom: &Postroom, mailbox: &Mailbox) -> Outcome {
+    let (admin, operator) = (postroom.admin(), Principal::operator("kill"));
+    let mut edit = MailboxEdit::new();
+    edit.allow_credentials = Some(true);
+    admin.edit_mailbox(&operator, mailbox.id, &edit).await?;
+    let user = mailbox.address.as_ref().ok_or("no address")?.to_string();
+    let password = Secret::new(PASSWORD);
+    admin
+        .set_mailbox_credentials(&operator, mailbox.id, &user, &password, Channel::Local)
+        .await?;
+    Ok(())
 }
 
 async fn enable(postroom: &Postroom, mailbox: &Mailbox) -> Outcome {

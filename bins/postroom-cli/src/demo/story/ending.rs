@@ -1,4 +1,4 @@
-//! Chapters 11 to 13: alerts, explanations, and the account.
+//! Chapters 12 to 14: alerts, explanations, and the account.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::failure::Result;
 use crate::view;
 
 pub(super) async fn alerts(world: &World<'_>) -> Result {
-    world.chapter("11  What somebody should know");
+    world.chapter("12  What somebody should know");
     let (admin, principal) = (&world.app.admin, &world.app.principal);
     let alerts = admin
         .alerts(principal, &AlertFilter::default(), Page::first(100))
@@ -31,7 +31,7 @@ pub(super) async fn alerts(world: &World<'_>) -> Result {
 }
 
 pub(super) async fn explanations(world: &World<'_>, cast: &Cast) -> Result {
-    world.chapter("12  Why? One that is on record, and one that is not");
+    world.chapter("13  Why? One that is on record, and one that is not");
     let entries = ledger(world, &cast.ada).await?;
     let tracked = entries
         .iter()
@@ -50,7 +50,7 @@ pub(super) async fn explanations(world: &World<'_>, cast: &Cast) -> Result {
 }
 
 pub(super) async fn accounts(world: &World<'_>, arrived: usize, attempts: u32) -> Result<Report> {
-    world.chapter("13  Every message accounted for");
+    world.chapter("14  Every message accounted for");
     // Once more, so that nothing of our own doing is left unseen.
     world.sync().await?;
     let lines = account::lines(world).await?;
