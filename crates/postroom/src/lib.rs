@@ -77,7 +77,6 @@ pub fn default_providers() -> provider::ProviderRegistry {
             std::sync::Arc::new(ews::EwsFactory::exchange_server()),
         );
     // One TLS configuration for all accounts, whatever their protocol.
-    // One for all accounts, whatever they speak.
     #[cfg(any(feature = "imap", feature = "pop3", feature = "smtp"))]
     let clients = net::line::TlsClients::new();
     #[cfg(feature = "imap")]
