@@ -145,6 +145,9 @@ collection! {
     DisabledStillSends, "disabled-still-sends", [8],
         "Outgoing email goes on after it was switched off.",
         "schedulers that look at the switch when a job is made, not when it runs";
+    LeaseSeenOnce, "lease-seen-once", [8],
+        "A worker looks at its lease when a cycle begins, and no more however long the cycle takes.",
+        "leaders elected by a lock with a time limit, after a pause of the whole process";
     CachedProfileNotRenewed, "cached-profile-not-renewed", [8, 9, 0],
         "A connection that is kept does not notice that its profile was edited.",
         "pools keyed by name";

@@ -50,6 +50,9 @@ impl From<CycleFailure> for CycleStop {
 impl From<&ProviderError> for CycleStop {
     fn from(error: &ProviderError) -> Self {
         if error.kind() == ErrorKind::Cancelled {
+            if error.code() == Code::LeaseLost {
+                return Self::LeaseLost;
+            }
             return Self::Cancelled;
         }
         let retry_after = match error.retry() {

@@ -1,5 +1,6 @@
 //! One cycle of one workload: gate, lease, work, health, next due time.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use postroom_core::approval::{Purpose, gate};
@@ -7,9 +8,11 @@ use postroom_core::catalogue::{Class, Scope};
 use postroom_core::health::{AlertAction, CycleOutcome, Health};
 use postroom_core::profile::CredentialSource;
 use postroom_core::schedule::{WAIT_MAX, due_after_cycle};
-use postroom_core::{Code, Mailbox, ServerProfile, Timestamp, Workload};
-use postroom_provider::OpContext;
-use postroom_store::{CycleRecord, CycleStart, Due, LEASE_DURATION, Lease};
+use postroom_core::{Code, Mailbox, ServerProfile, Timestamp, Workload, planted};
+use postroom_provider::{ErrorKind, OpContext, ProviderError};
+use postroom_store::{
+    CycleRecord, CycleStart, Due, ErrorKind as StoreErrorKind, LEASE_DURATION, Lease, StoreError,
+};
 use tracing::{Instrument as _, debug, warn};
 
 use crate::environment::{Environment, Loaded};
@@ -36,6 +39,8 @@ pub(crate) struct Cycle<'a> {
     pub(crate) loaded: &'a Loaded,
     pub(crate) profile: &'a ServerProfile,
     pub(crate) lease: Lease,
+    /// When the lease ends, as it was last renewed.
+    lease_until: Mutex<Timestamp>,
 }
 
 /// What a cycle that was not stopped leaves.
@@ -60,21 +65,48 @@ pub(crate) enum Ran {
     Not,
 }
 
+impl<'a> Cycle<'a> {
+    /// A cycle under a lease that was just taken.
+    pub(crate) const fn new(
+        environment: &'a Environment,
+        ctx: &'a OpContext,
+        loaded: &'a Loaded,
+        profile: &'a ServerProfile,
+        lease: Lease,
+    ) -> Self {
+        let lease_until = Mutex::new(lease.expires_at);
+        Self {
+            environment,
+            ctx,
+            loaded,
+            profile,
+            lease,
+            lease_until,
+        }
+    }
+}
+
 impl Cycle<'_> {
     pub(crate) const fn mailbox(&self) -> &Mailbox {
         &self.loaded.mailbox
     }
 
-    /// The context of one request: the profile's time limit.
-    pub(crate) fn op(&self) -> OpContext {
-        self.ctx.within(self.profile.request_timeout)
+    /// The context of one request: the profile's time limit. Whoever asks the server holds the lease
+    /// when the request begins, however long the requests before it took. Promise 8.
+    ///
+    /// # Errors
+    /// `LeaseLost` where the lease is another's by now, or ran out and cannot be renewed: the cycle
+    /// stops where it is.
+    pub(crate) async fn op(&self) -> postroom_provider::Result<OpContext> {
+        self.hold().await?;
+        Ok(self.ctx.within(self.profile.request_timeout))
     }
 
     /// The context of a request that must not be abandoned half way when the engine stops: its
     /// outcome would be unknown.
-    pub(crate) fn uncancelled_op(&self) -> OpContext {
-        self.op()
-            .with_cancellation(tokio_util::sync::CancellationToken::new())
+    pub(crate) async fn uncancelled_op(&self) -> postroom_provider::Result<OpContext> {
+        let ctx = self.op().await?;
+        Ok(ctx.with_cancellation(tokio_util::sync::CancellationToken::new()))
     }
 
     pub(crate) fn about(&self) -> About<'_> {
@@ -94,19 +126,53 @@ impl Cycle<'_> {
     /// A lease that lasts for longer than one can was taken before the clock was set back: the store
     /// has another end for it.
     fn lease_needs_renewal(&self) -> bool {
-        let left = self.lease.expires_at.since(self.environment.now());
-        left < LEASE_MARGIN || left > LEASE_DURATION
+        let left = self.lease_until().since(self.environment.now());
+        (left < LEASE_MARGIN || left > LEASE_DURATION) && !planted!(LeaseSeenOnce)
+    }
+
+    fn lease_until(&self) -> Timestamp {
+        *self
+            .lease_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn renew(&self) -> Result<(), StoreError> {
+        let now = self.environment.now();
+        let store = &self.environment.store;
+        let renewed = store.renew_lease(&self.lease, now, LEASE_DURATION).await?;
+        *self
+            .lease_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = renewed.expires_at;
+        Ok(())
+    }
+
+    /// Holds on to the lease. While a renewal fails for the store's sake, the lease still lasts for
+    /// as long as it was granted.
+    async fn hold(&self) -> postroom_provider::Result<()> {
+        if !self.lease_needs_renewal() {
+            return Ok(());
+        }
+        let Err(error) = self.renew().await else {
+            return Ok(());
+        };
+        let left = self.lease_until().since(self.environment.now());
+        let lost = error.kind() == StoreErrorKind::LeaseLost;
+        if !lost && !left.is_zero() && left <= LEASE_DURATION {
+            return Ok(());
+        }
+        let lost = ProviderError::new(ErrorKind::Cancelled, Code::LeaseLost, "lease.renew");
+        Err(lost.with_source(error))
     }
 
     /// Holds on to the lease, and notices that the engine is stopping.
-    pub(crate) async fn checkpoint(&mut self) -> Result<(), CycleStop> {
+    pub(crate) async fn checkpoint(&self) -> Result<(), CycleStop> {
         if self.ctx.cancellation.is_cancelled() {
             return Err(CycleStop::Cancelled);
         }
         if self.lease_needs_renewal() {
-            let now = self.environment.now();
-            let store = &self.environment.store;
-            self.lease = store.renew_lease(&self.lease, now, LEASE_DURATION).await?;
+            self.renew().await?;
         }
         Ok(())
     }
@@ -196,13 +262,7 @@ async fn run_gated(
         return Ok(Ran::Not);
     }
     let _begun = environment.breakers.begun(profile.id);
-    let mut cycle = Cycle {
-        environment,
-        ctx,
-        loaded,
-        profile,
-        lease,
-    };
+    let mut cycle = Cycle::new(environment, ctx, loaded, profile, lease);
     let result = match workload {
         Workload::Incoming => Box::pin(incoming::run(&mut cycle)).await,
         Workload::Outgoing => Box::pin(outgoing::run(&mut cycle)).await,

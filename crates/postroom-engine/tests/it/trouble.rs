@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use postroom_core::Code;
 use postroom_core::alert::Subject;
 use postroom_core::health::Health;
 use postroom_core::job::JobKind;
 use postroom_core::ledger::LedgerState;
-use postroom_provider::ErrorKind;
+use postroom_core::{Code, HolderId, Workload};
+use postroom_provider::{Clock as _, ErrorKind};
 use postroom_simulator::memory::{FaultEffect, MemoryFault, remote_id};
 use postroom_simulator::model::{Disposal, WellKnown};
+use postroom_store::LEASE_DURATION;
 
 use crate::world::{ADA, DESK, World};
 
@@ -271,6 +272,86 @@ async fn a_batch_whose_answer_breaks_off_is_tried_one_by_one() {
             .contains(&("quarantined".to_owned(), 1))
     );
     assert!(world.mailbox(world.desk_mailbox).await.incoming.enabled);
+}
+
+#[tokio::test]
+async fn what_a_server_said_about_a_message_counts_though_its_batch_came_to_no_end() {
+    let world = World::ready().await;
+    world.mail_from_jo(&[DESK], "poison@x", "Poison", "");
+    world.pass(Duration::from_secs(1)).await;
+    world.mail_from_jo(&[DESK], "breaks@x", "Breaks", "");
+    let mail = world.server.mail();
+    let inbox = mail
+        .well_known(mail.account(DESK).unwrap(), WellKnown::Inbox)
+        .unwrap();
+    let named = |subject: &str| {
+        let mut items = mail.items(inbox).into_iter();
+        let item = items.find(|item| item.summary().subject == subject);
+        remote_id(item.unwrap().id)
+    };
+    let corrupt = FaultEffect::Corrupt(named("Poison"));
+    world.server.arm(MemoryFault::new(corrupt));
+    // The batch breaks off; one by one the first answer is clear, and at the second one the server is away.
+    let breaks = FaultEffect::BreaksOff(named("Breaks"));
+    world
+        .server
+        .arm(MemoryFault::new(breaks).on("mail.headers"));
+    for _ in 0..24 {
+        let away = MemoryFault::new(FaultEffect::Unavailable).on("mail.find_folder");
+        world.server.arm(away.after(1).times(1));
+        world.pass(LATER).await;
+    }
+    let states = world.states().await;
+    assert!(
+        states.contains(&("quarantined".to_owned(), 1)),
+        "{states:?}"
+    );
+    assert!(states.contains(&("pending".to_owned(), 1)), "{states:?}");
+}
+
+#[tokio::test]
+async fn a_worker_holds_its_lease_for_as_long_as_it_asks() {
+    let world = World::ready().await;
+    for number in 0..6 {
+        world.mail_from_jo(&[DESK], &format!("{number}@x"), "Slowly", "");
+    }
+    let mail = world.server.mail();
+    let inbox = mail
+        .well_known(mail.account(DESK).unwrap(), WellKnown::Inbox)
+        .unwrap();
+    let poison = mail.items(inbox).pop().unwrap();
+    // One answer breaks off, so that all are asked for one by one, which takes longer than a lease lasts.
+    let breaks = FaultEffect::BreaksOff(remote_id(poison.id));
+    world.server.arm(MemoryFault::new(breaks).on("mail.fetch"));
+    let slow = FaultEffect::Slow(Duration::from_secs(40));
+    world.server.arm(MemoryFault::new(slow).on("mail.fetch"));
+    world.clock.advance(LATER);
+    let before = world.clock.now();
+    let another = async {
+        loop {
+            tokio::task::yield_now().await;
+            let now = world.clock.now();
+            if now == before {
+                continue;
+            }
+            let (of, workload) = (world.desk_mailbox, Workload::Incoming);
+            let holder = HolderId::from_random([9; 16]);
+            let store = world.store();
+            let lease = store
+                .acquire_lease(of, workload, holder, now, LEASE_DURATION)
+                .await
+                .unwrap();
+            if lease.is_some() {
+                // The cycle's record is stored with the end of its lease.
+                let mailbox = world.mailbox(of).await;
+                let through = mailbox.incoming.last_succeeded > Some(before);
+                assert!(through, "the lease ran out");
+                return;
+            }
+        }
+    };
+    tokio::join!(world.step(), another);
+    assert!(world.clock.now().since(before) > LEASE_DURATION * 2);
 }
 
 #[tokio::test]

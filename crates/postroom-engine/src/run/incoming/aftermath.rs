@@ -75,9 +75,9 @@ pub(super) async fn aftermath(
             .filter(|entry| entry.folder == reading.folder)
             .map(|entry| entry.remote_id.clone())
             .collect();
-        let ctx = cycle.op();
         let mode = DeleteMode::ToDeletedItems;
         for ids in ids.chunks(reading.request_max) {
+            let ctx = cycle.op().await?;
             let deleted = reading
                 .source
                 .delete(&ctx, &reading.folder, ids, mode)
@@ -95,7 +95,7 @@ async fn move_undelivered(
     reading: &Reading<'_>,
     quarantined: &[Quarantined],
 ) -> Result<(), CycleStop> {
-    let ctx = cycle.op();
+    let ctx = cycle.op().await?;
     let target = reading
         .source
         .ensure_folder(&ctx, None, UNDELIVERABLE)
@@ -109,6 +109,7 @@ async fn move_undelivered(
     };
     for one in quarantined {
         let ids = std::slice::from_ref(&one.entry.remote_id);
+        let ctx = cycle.op().await?;
         let moved = reading
             .source
             .move_to(&ctx, &one.entry.folder, ids, &target)

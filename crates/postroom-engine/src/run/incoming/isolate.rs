@@ -34,6 +34,41 @@ enum Answer {
     Content(FetchedMessage),
 }
 
+/// A batch that ended before all of it was answered.
+pub(super) struct Halt {
+    /// What ended it.
+    pub(super) error: ProviderError,
+    /// What the server had said by then about single messages, lest they be tried again and again
+    /// beside a server in trouble.
+    pub(super) failed: Vec<(RemoteId, ProviderError)>,
+}
+
+impl From<ProviderError> for Halt {
+    fn from(error: ProviderError) -> Self {
+        let failed = Vec::new();
+        Self { error, failed }
+    }
+}
+
+impl Halt {
+    /// The end of a batch of which so much was answered.
+    fn after(
+        error: ProviderError,
+        ids: &[RemoteId],
+        answers: impl IntoIterator<Item = Result<Answer>>,
+    ) -> Self {
+        let clear = ids.iter().zip(answers).filter_map(|(id, answer)| {
+            let error = answer.err()?;
+            (!may_be_the_servers(&error)).then(|| (id.clone(), error))
+        });
+        let failed = clear.collect();
+        Self { error, failed }
+    }
+}
+
+/// The outcome of a batch: one for each of its messages.
+pub(super) type Outcomes<T> = std::result::Result<Vec<Result<T>>, Halt>;
+
 impl Reading<'_> {
     /// The headers of messages of one folder, one outcome each.
     pub(super) async fn headers(
@@ -41,7 +76,7 @@ impl Reading<'_> {
         cycle: &Cycle<'_>,
         folder: &FolderId,
         ids: &[RemoteId],
-    ) -> Result<Vec<Result<MailHeaders>>> {
+    ) -> Outcomes<MailHeaders> {
         let answers = self.isolated(cycle, folder, ids, Ask::Headers).await?;
         Ok(answers
             .into_iter()
@@ -59,7 +94,7 @@ impl Reading<'_> {
         cycle: &Cycle<'_>,
         folder: &FolderId,
         ids: &[RemoteId],
-    ) -> Result<Vec<Result<FetchedMessage>>> {
+    ) -> Outcomes<FetchedMessage> {
         let answers = self.isolated(cycle, folder, ids, Ask::Content).await?;
         Ok(answers
             .into_iter()
@@ -78,7 +113,7 @@ impl Reading<'_> {
         ids: &[RemoteId],
         what: Ask,
     ) -> Result<Vec<Result<Answer>>> {
-        let ctx = cycle.op();
+        let ctx = cycle.op().await?;
         let answers: Vec<Result<Answer>> = match what {
             Ask::Headers => {
                 let answers = self.source.headers(&ctx, folder, ids).await?;
@@ -96,13 +131,7 @@ impl Reading<'_> {
         if answers.len() == ids.len() {
             return Ok(answers);
         }
-        Err(ProviderError::new(
-            ErrorKind::Internal,
-            postroom_core::Code::Internal,
-            "mail.batch",
-        )
-        .with("asked", ids.len())
-        .with("answered", answers.len()))
+        Err(no_answer(ids.len(), answers.len()))
     }
 
     /// Asks for all at once, and for one after the other where that fails as one bad message makes
@@ -114,7 +143,7 @@ impl Reading<'_> {
         folder: &FolderId,
         ids: &[RemoteId],
         what: Ask,
-    ) -> Result<Vec<Result<Answer>>> {
+    ) -> Outcomes<Answer> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -125,29 +154,51 @@ impl Reading<'_> {
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let inbox = WellKnownFolder::Inbox;
-                if self.source.find_folder(&cycle.op(), inbox).await? == *folder {
-                    return Err(error);
+                let ctx = cycle.op().await?;
+                if self.source.find_folder(&ctx, inbox).await? == *folder {
+                    return Err(error.into());
                 }
                 // Another Inbox took the place of that one; what lies in it is listed there.
                 return Ok(ids.iter().map(|_| Err(no_more(&error))).collect());
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         if !answers.iter().any(is_unclear) {
             return Ok(answers);
         }
         if answers.iter().all(is_unclear) && !self.server_reads(cycle, folder, ids, what).await? {
-            return Err(the_servers(answers.swap_remove(0)));
+            return Err(the_servers(answers.swap_remove(0)).into());
         }
-        for (id, answer) in ids.iter().zip(&mut answers) {
-            // Servers also give up on the rest of a batch: that was no answer about this one.
-            let confirmations = CONFIRMATIONS + u32::from(!alone);
+        // Servers also give up on the rest of a batch: that was no answer about these.
+        let confirmations = CONFIRMATIONS + u32::from(!alone);
+        match self
+            .confirm(cycle, folder, ids, what, &mut answers, confirmations)
+            .await
+        {
+            Ok(()) => Ok(answers),
+            Err(error) => Err(Halt::after(error, ids, answers)),
+        }
+    }
+
+    /// Asks again, so often, for each message whose answer says nothing about it; one that fails all
+    /// the same is to blame.
+    async fn confirm(
+        &self,
+        cycle: &Cycle<'_>,
+        folder: &FolderId,
+        ids: &[RemoteId],
+        what: Ask,
+        answers: &mut [Result<Answer>],
+        confirmations: u32,
+    ) -> Result<()> {
+        for (id, answer) in ids.iter().zip(answers) {
             for _ in 0..confirmations {
                 if !is_unclear(answer) {
                     break;
                 }
                 let again = std::slice::from_ref(id);
-                if let Some(one) = self.one_by_one(cycle, folder, again, what).await?.pop() {
+                let one = self.one_by_one(cycle, folder, again, what).await;
+                if let Some(one) = one.map_err(|halt| halt.error)?.pop() {
                     *answer = one;
                 }
             }
@@ -157,7 +208,7 @@ impl Reading<'_> {
                 *error = blamed(error);
             }
         }
-        Ok(answers)
+        Ok(())
     }
 
     async fn one_by_one(
@@ -166,25 +217,36 @@ impl Reading<'_> {
         folder: &FolderId,
         ids: &[RemoteId],
         what: Ask,
-    ) -> Result<Vec<Result<Answer>>> {
+    ) -> Outcomes<Answer> {
         let mut answers = Vec::with_capacity(ids.len());
         for id in ids {
-            match self
-                .ask(cycle, folder, std::slice::from_ref(id), what)
-                .await
-            {
-                Ok(mut one) => answers.extend(one.pop()),
-                Err(error) if may_be_poisoned(&error) => {
-                    // A server that answers nothing at all is not asked for the rest.
-                    self.source
-                        .find_folder(&cycle.op(), WellKnownFolder::Inbox)
-                        .await?;
-                    answers.push(Err(error));
-                }
-                Err(error) => return Err(error),
+            match self.ask_alone(cycle, folder, id, what).await {
+                Ok(answer) => answers.push(answer),
+                Err(error) => return Err(Halt::after(error, ids, answers)),
             }
         }
         Ok(answers)
+    }
+
+    async fn ask_alone(
+        &self,
+        cycle: &Cycle<'_>,
+        folder: &FolderId,
+        id: &RemoteId,
+        what: Ask,
+    ) -> Result<Result<Answer>> {
+        let alone = std::slice::from_ref(id);
+        match self.ask(cycle, folder, alone, what).await {
+            Ok(mut one) => Ok(one.pop().unwrap_or_else(|| Err(no_answer(1, 0)))),
+            Err(error) if may_be_poisoned(&error) => {
+                // A server that answers nothing at all is not asked for the rest.
+                let ctx = cycle.op().await?;
+                let inbox = WellKnownFolder::Inbox;
+                self.source.find_folder(&ctx, inbox).await?;
+                Ok(Err(error))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the server reads messages that it read before. Where there is none to ask for, it is
@@ -233,6 +295,14 @@ impl Reading<'_> {
             Health::Healthy | Health::Disabled { .. } => false,
         })
     }
+}
+
+/// A batch whose answers are not as many as its messages.
+fn no_answer(asked: usize, answered: usize) -> ProviderError {
+    let code = postroom_core::Code::Internal;
+    ProviderError::new(ErrorKind::Internal, code, "mail.batch")
+        .with("asked", asked)
+        .with("answered", answered)
 }
 
 /// Whether an answer may say something about the server and nothing about the message.

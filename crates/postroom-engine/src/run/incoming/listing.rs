@@ -155,7 +155,8 @@ impl Listing {
         }
         let limit = PageLimit::new(self.page_max);
         let cursor = state.cursor.as_ref();
-        source.changes(&cycle.op(), folder, cursor, limit).await
+        let ctx = cycle.op().await?;
+        source.changes(&ctx, folder, cursor, limit).await
     }
 
     async fn record(
@@ -222,9 +223,10 @@ impl Listing {
                 return None;
             }
             let limit = PageLimit::new(self.page_max);
-            let page = source
-                .changes(&cycle.op(), folder, Some(&cursor), limit)
-                .await;
+            let page = match cycle.op().await {
+                Ok(ctx) => source.changes(&ctx, folder, Some(&cursor), limit).await,
+                Err(error) => Err(error),
+            };
             Some(page)
         };
         let (outcome, ahead) = futures_util::join!(recording, asking);

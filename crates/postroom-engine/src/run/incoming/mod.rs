@@ -45,12 +45,16 @@ pub(crate) async fn run(cycle: &mut Cycle<'_>) -> Result<CycleEnd, CycleStop> {
     let capabilities = provider.capabilities();
     let end = read(cycle, source, &capabilities).await;
     if (capabilities.mail_exclusive || capabilities.mail_keeps_connection)
-        && let Err(error) = source.release(&cycle.op()).await
+        && let Err(error) = release(cycle, source).await
     {
         // Everything that was read is recorded, and the next cycle begins anew.
         warn!(code = %error.code(), %error, "the mailbox could not be released");
     }
     end
+}
+
+async fn release(cycle: &Cycle<'_>, source: &dyn MailSource) -> postroom_provider::Result<()> {
+    source.release(&cycle.op().await?).await
 }
 
 async fn read(
@@ -119,9 +123,8 @@ async fn read(
 
 async fn look_up_inbox(cycle: &Cycle<'_>, source: &dyn MailSource) -> Result<FolderId, CycleStop> {
     let mailbox = cycle.mailbox().id;
-    let inbox = source
-        .find_folder(&cycle.op(), WellKnownFolder::Inbox)
-        .await?;
+    let ctx = cycle.op().await?;
+    let inbox = source.find_folder(&ctx, WellKnownFolder::Inbox).await?;
     cycle.environment.providers.remember_inbox(mailbox, &inbox);
     Ok(inbox)
 }

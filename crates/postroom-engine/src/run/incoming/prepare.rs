@@ -13,7 +13,9 @@ use postroom_core::tracking::{
 };
 use postroom_core::{Code, PartyId, RawMessage, RecordId, Timestamp, planted};
 use postroom_mime::ParseLimits;
-use postroom_provider::{DeleteMode, FetchedMessage, MailHeaders, Result as ProviderResult};
+use postroom_provider::{
+    DeleteMode, FetchedMessage, MailHeaders, ProviderError, Result as ProviderResult,
+};
 use postroom_store::{EmailParty, Settlement};
 
 use crate::environment::Environment;
@@ -25,6 +27,7 @@ use crate::plan::incoming::{
 use crate::run::cycle::Cycle;
 
 use super::Reading;
+use super::isolate::Halt;
 use super::knowledge::{Knowledge, look_up};
 use super::parsing::Parsing;
 use super::reports::{Reported, read_reports};
@@ -167,8 +170,11 @@ async fn read_headers(
     for (folder, entries) in by_folder(entries) {
         let ids = ids(&entries);
         let mut answers = Vec::with_capacity(ids.len());
-        for ids in ids.chunks(reading.request_max) {
-            answers.extend(reading.headers(cycle, &folder, ids).await?);
+        for chunk in ids.chunks(reading.request_max) {
+            match reading.headers(cycle, &folder, chunk).await {
+                Ok(all) => answers.extend(all),
+                Err(halt) => return Err(halted(&entries, answers, halt, batch)),
+            }
         }
         for (entry, answer) in entries.into_iter().zip(answers) {
             match answer {
@@ -200,12 +206,52 @@ async fn read_headers(
     read_reports(cycle, reading, met, batch).await
 }
 
+/// Why a batch came to an end after so many answers. What failed by its own fault by then counts.
+pub(super) fn halted<T>(
+    entries: &[LedgerEntry],
+    answers: Vec<ProviderResult<T>>,
+    halt: Halt,
+    batch: &mut Batch,
+) -> CycleStop {
+    let before = entries.iter().cloned().zip(answers);
+    let failed = before.filter_map(|(entry, answer)| Some((entry, answer.err()?)));
+    let failed = failed.chain(named(entries, halt.failed)).collect();
+    take_failures(failed, batch);
+    halt.error.into()
+}
+
+/// Failures with the rows of the messages that they are about.
+fn named(
+    entries: &[LedgerEntry],
+    failed: Vec<(RemoteId, ProviderError)>,
+) -> impl Iterator<Item = (LedgerEntry, ProviderError)> {
+    failed.into_iter().filter_map(|(id, error)| {
+        let mut entries = entries.iter();
+        let entry = entries.find(|entry| entry.remote_id == id)?;
+        Some((entry.clone(), error))
+    })
+}
+
+/// What failed by its own fault before the cycle ended: it counts.
+fn take_failures(failed: Vec<(LedgerEntry, ProviderError)>, batch: &mut Batch) {
+    for (entry, error) in failed {
+        if let Weight::Item(code) = weigh(&error) {
+            batch.failed.push(FailedItem {
+                entry,
+                code,
+                identity: None,
+                raw: None,
+            });
+        }
+    }
+}
+
 /// What a failure of one message comes to.
 pub(super) async fn take_failure(
     environment: &Environment,
     entry: LedgerEntry,
     identity: Option<ContentIdentity>,
-    error: &postroom_provider::ProviderError,
+    error: &ProviderError,
     batch: &mut Batch,
 ) -> Result<(), CycleStop> {
     match weigh(error) {
@@ -428,8 +474,19 @@ async fn fetch_wanted(
         {
             asked.push_back(fetch_group(cycle, reading, folder, group));
         }
-        let Some((group, answers)) = asked.next().await.transpose()? else {
+        let Some(answered) = asked.next().await else {
             break;
+        };
+        let (group, answers) = match answered {
+            Ok(answered) => answered,
+            Err(halted) => {
+                let mut halts = vec![halted];
+                // What is under way comes to its end, for the sake of what it says about messages.
+                while let Some(answered) = asked.next().await {
+                    halts.extend(answered.err());
+                }
+                return Err(halted_at(halts, batch));
+            }
         };
         let mut fetched = Vec::with_capacity(group.len());
         for (mut tracked, answer) in group.into_iter().zip(answers) {
@@ -470,24 +527,42 @@ const fn requests_side_by_side(cycle: &Cycle<'_>) -> usize {
     }
 }
 
+/// What is to be fetched together, and what came of it.
+type Fetched = (Vec<Tracked>, Vec<ProviderResult<FetchedMessage>>);
+
+/// Groups that ended before all of them was answered: why, and the failures that count.
+fn halted_at(halts: Vec<(Vec<LedgerEntry>, Halt)>, batch: &mut Batch) -> CycleStop {
+    let mut stop = None;
+    for (entries, halt) in halts {
+        let why = halted::<()>(&entries, Vec::new(), halt, batch);
+        stop.get_or_insert(why);
+    }
+    stop.unwrap_or(CycleStop::Cancelled)
+}
+
 async fn fetch_group(
     cycle: &Cycle<'_>,
     reading: &Reading<'_>,
     folder: FolderId,
     group: Vec<Tracked>,
-) -> ProviderResult<(Vec<Tracked>, Vec<ProviderResult<FetchedMessage>>)> {
+) -> Result<Fetched, (Vec<LedgerEntry>, Halt)> {
     let ids: Vec<_> = group
         .iter()
         .map(|one| one.entry.remote_id.clone())
         .collect();
-    let answers = reading.fetch(cycle, &folder, &ids).await?;
+    let answers = match reading.fetch(cycle, &folder, &ids).await {
+        Ok(answers) => answers,
+        Err(halt) => {
+            let entries = group.into_iter().map(|one| one.entry).collect();
+            return Err((entries, halt));
+        }
+    };
     let queue = !matches!(cycle.mailbox().owner, MailboxOwner::User(_));
     if planted!(DeleteBeforeRecord) && queue && cycle.mailbox().delete_after_processing {
         let mode = DeleteMode::ToDeletedItems;
-        let _ = reading
-            .source
-            .delete(&cycle.op(), &folder, &ids, mode)
-            .await;
+        if let Ok(ctx) = cycle.op().await {
+            let _ = reading.source.delete(&ctx, &folder, &ids, mode).await;
+        }
     }
     Ok((group, answers))
 }
@@ -514,7 +589,7 @@ pub(super) async fn raw_of(
     entry: &LedgerEntry,
 ) -> Option<RawMessage> {
     let ids = std::slice::from_ref(&entry.remote_id);
-    let answers: ProviderResult<_> = reading.fetch(cycle, &entry.folder, ids).await;
+    let answers = reading.fetch(cycle, &entry.folder, ids).await;
     let answer = answers.ok()?.pop()?;
     answer.ok().map(|message| message.raw)
 }

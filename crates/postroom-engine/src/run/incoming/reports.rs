@@ -20,7 +20,7 @@ use crate::run::cycle::Cycle;
 use crate::run::message::outbox_id;
 
 use super::Reading;
-use super::prepare::{Batch, Met, take_failure};
+use super::prepare::{Batch, Met, halted, take_failure};
 
 /// A report may be faster than the answer to the submission: so long its email's own cycle is left to find
 /// out that it was sent.
@@ -67,7 +67,13 @@ pub(super) async fn read_reports(
             .map(|met| met.entry.remote_id.clone())
             .collect();
         for ids in ids.chunks(reading.request_max) {
-            answers.extend(reading.fetch(cycle, &folder, ids).await?);
+            match reading.fetch(cycle, &folder, ids).await {
+                Ok(all) => answers.extend(all),
+                Err(halt) => {
+                    let entries: Vec<_> = reports.into_iter().map(|met| met.entry).collect();
+                    return Err(halted(&entries, answers, halt, batch));
+                }
+            }
         }
         for (mut met, answer) in reports.into_iter().zip(answers) {
             let message = match answer {

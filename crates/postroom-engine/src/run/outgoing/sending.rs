@@ -64,7 +64,7 @@ impl Sending<'_> {
         if !planted!(SendBeforeRecording) {
             self.advance(cycle, OutboxEvent::Stage).await?;
         }
-        let ctx = cycle.uncancelled_op();
+        let ctx = cycle.uncancelled_op().await?;
         match self.submitter.stage(&ctx, &self.submission).await {
             Ok(draft) => self.submit(cycle, Some(draft)).await,
             Err(error) => {
@@ -87,7 +87,7 @@ impl Sending<'_> {
             self.advance(cycle, submit.clone()).await?;
         }
         // Never abandoned half way by stopping: the outcome would be unknown.
-        let ctx = cycle.uncancelled_op();
+        let ctx = cycle.uncancelled_op().await?;
         let answer = self
             .submitter
             .send(&ctx, &self.submission, draft.as_ref())
@@ -119,7 +119,11 @@ impl Sending<'_> {
         let Some(sent) = self.sent.filter(|_| self.entry.record.is_some()) else {
             return;
         };
-        if let Err(error) = sent.file_copy(&cycle.op(), &self.submission).await {
+        let filed = match cycle.op().await {
+            Ok(ctx) => sent.file_copy(&ctx, &self.submission).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = filed {
             warn!(code = %error.code(), %error, "no copy of a sent email could be filed");
         }
     }
@@ -173,7 +177,11 @@ impl Sending<'_> {
                 self.alert(cycle, code).await?;
                 if let Some(draft) = draft {
                     // The draft is of no use any more; one that stays does no harm.
-                    if let Err(error) = self.submitter.discard(&cycle.op(), &draft).await {
+                    let discarded = match cycle.op().await {
+                        Ok(ctx) => self.submitter.discard(&ctx, &draft).await,
+                        Err(error) => Err(error),
+                    };
+                    if let Err(error) = discarded {
                         warn!(code = %error.code(), %error, "a draft could not be removed");
                     }
                 }
@@ -222,7 +230,7 @@ impl Sending<'_> {
         let key = self.entry.key.clone();
         let mut identity = SubmissionIdentity::new(key, self.entry.message_id.clone());
         identity.staged = staged;
-        Ok(self.submitter.find(&cycle.op(), &identity).await?)
+        Ok(self.submitter.find(&cycle.op().await?, &identity).await?)
     }
 
     const fn attempt(&self) -> u32 {

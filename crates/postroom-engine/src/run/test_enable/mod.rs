@@ -240,13 +240,14 @@ async fn test_one(
         let step = TestStep::failed(Some(workload), "wait", Code::LeaseLost, evidence);
         return Ok((workload, vec![step]));
     };
-    let mut cycle = Cycle {
+    let (loaded, profile) = (tested.loaded, tested.profile);
+    let mut cycle = Cycle::new(
         environment,
-        ctx: &environment.ctx,
-        loaded: tested.loaded,
-        profile: tested.profile,
-        lease: lease.clone(),
-    };
+        &environment.ctx,
+        loaded,
+        profile,
+        lease.clone(),
+    );
     let mut steps = Vec::new();
     let result = match workload {
         Workload::Incoming => test_incoming(&cycle, tested.inbox, &mut steps).await,

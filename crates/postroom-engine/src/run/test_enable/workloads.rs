@@ -31,9 +31,8 @@ pub(super) async fn test_incoming(
     let inbox = match inbox {
         Some(inbox) => inbox.clone(),
         None => {
-            source
-                .find_folder(&cycle.op(), WellKnownFolder::Inbox)
-                .await?
+            let ctx = cycle.op().await?;
+            source.find_folder(&ctx, WellKnownFolder::Inbox).await?
         }
     };
     let providers = &cycle.environment.providers;
@@ -43,8 +42,9 @@ pub(super) async fn test_incoming(
         "open inbox",
         "the Inbox was found",
     ));
+    let ctx = cycle.op().await?;
     let page = source
-        .changes(&cycle.op(), &inbox, None, PageLimit::new(1))
+        .changes(&ctx, &inbox, None, PageLimit::new(1))
         .await?;
     let evidence = if page.changes.is_empty() {
         "the Inbox can be listed; it is empty"
