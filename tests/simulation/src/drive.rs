@@ -51,6 +51,8 @@ pub struct Options {
     pub unchecked: bool,
     /// How often the engine looks for what others changed, where it is not as often as always.
     pub poll: Option<Duration>,
+    /// How many calls within a simulated minute are taken for a circle, where not as many as always.
+    pub pace: Option<u64>,
 }
 
 /// Carries out a scenario on a runtime of its own.
@@ -114,6 +116,9 @@ pub async fn drive(scenario: &Scenario, options: &Options, log: Log) -> Outcome 
     let start = Instant::now();
     let mut world = World::new(scenario.seed, &scenario.setup, plan, options.keep, log);
     world.poll = options.poll.unwrap_or(world.poll);
+    if let Some(most) = options.pace {
+        world.seams.set_pace(most);
+    }
     world.establish().await;
     let servers = ServerFaults::new(
         scenario.setup.clone(),

@@ -184,6 +184,31 @@ pub enum Event {
         /// Which.
         engine: u32,
     },
+    /// A worker holds the lease of a workload from now on, for so long.
+    LeaseHeld {
+        /// Which engine.
+        engine: u32,
+        /// The mailbox.
+        mailbox: MailboxId,
+        /// The workload.
+        workload: Workload,
+        /// For how long, unless it is renewed.
+        lasts: Duration,
+    },
+    /// It gave the lease back.
+    LeaseReturned {
+        /// Which engine.
+        engine: u32,
+        /// The mailbox.
+        mailbox: MailboxId,
+        /// The workload.
+        workload: Workload,
+    },
+    /// A process that was frozen goes on, where it stood.
+    EngineThawed {
+        /// Which.
+        engine: u32,
+    },
     /// The engine's clock jumped.
     ClockJumped {
         /// By so much; negative: back.

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use postroom_core::{EmailAddress, NamedAddress};
 use postroom_simulator::exchange::{Fault, FaultRule};
 use postroom_simulator::memory::{self, FaultEffect, MemoryFault};
-use postroom_simulator::model::{Disposal, FolderId, Item, WellKnown, with_headers};
+use postroom_simulator::model::{Disposal, FolderId, Item, Summary, WellKnown, with_headers};
 use postroom_store_sqlite::NewEmail;
 use std::sync::Arc;
 
@@ -49,7 +49,8 @@ impl World {
         let find = |name| header(&copy.content, name).unwrap_or_default();
         let seen = Seen {
             id: find("Message-ID"),
-            subject: find("Subject"),
+            // As people read it: a long one comes in encoded words.
+            subject: Summary::read(&copy.content).subject,
             index: find("Thread-Index"),
         };
         self.seen.insert(number, seen.clone());
@@ -98,9 +99,10 @@ impl World {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(marker.clone(), thread);
+        let begin: String = looks.subject.chars().take(80).collect();
         self.seen.insert(number, looks);
         self.trace.line(format_args!(
-            "deliver {marker} to {to:?}: {:?} {:?}",
+            "deliver {marker} from {from} to {to:?}: {:?} {:?} {begin}",
             incoming.shape, incoming.answer
         ));
         if incoming.shape == Shape::Poison {

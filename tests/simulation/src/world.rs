@@ -331,6 +331,8 @@ impl World {
     /// Thaws the process; both run for a moment, then the second one stops.
     pub async fn stop_rival(&mut self) {
         if let Some(process) = &self.process {
+            let engine = process.number;
+            self.note(Event::EngineThawed { engine });
             process.seams.freezer().thaw();
         }
         let Some(mut rival) = self.rival.take() else {

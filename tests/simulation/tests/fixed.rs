@@ -22,6 +22,26 @@ fn a_seed_is_the_same_run_again() {
 }
 
 #[test]
+fn a_run_that_goes_round_in_circles_is_ended() {
+    let scenario = generate(3, Params::default());
+    let whole = run(&scenario, &Options::default());
+    assert_eq!(whole.violations, []);
+    // What an ordinary minute has is made too much: from then on it is a circle.
+    let options = Options {
+        pace: Some(40),
+        ..Options::default()
+    };
+    let cut = run(&scenario, &options);
+    let [violation] = cut.violations.as_slice() else {
+        panic!("{:?}", cut.violations);
+    };
+    assert_eq!(violation.promise, 0);
+    assert!(violation.text.starts_with("livelock"), "{violation}");
+    assert!(cut.totals.calls < whole.totals.calls);
+    assert!(cut.totals.simulated_seconds < whole.totals.simulated_seconds);
+}
+
+#[test]
 fn another_seed_is_another_run() {
     let hash = |seed| run(&generate(seed, Params::default()), &Options::default()).hash;
     assert_ne!(hash(1), hash(2));
@@ -48,7 +68,7 @@ fn a_scenario_converges_wherever_its_engine_dies() {
     let only = ["conversation-memory".to_owned(), "outgoing-ews".to_owned()];
     let route = Route {
         only: &only,
-        every: 41,
+        every: 31,
         jobs: 2,
     };
     let tour = tour(route, |_small, _point, _outcome| {});

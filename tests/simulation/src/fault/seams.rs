@@ -59,8 +59,9 @@ const PACE_CALLS: u64 = 50_000;
 const PACE_TIME: Duration = Duration::from_secs(60);
 
 /// How much was called lately.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Pace {
+    most: u64,
     since: Duration,
     calls: u64,
     /// What was going round in circles.
@@ -68,6 +69,15 @@ struct Pace {
 }
 
 impl Pace {
+    const fn new(most: u64) -> Self {
+        Self {
+            most,
+            since: Duration::ZERO,
+            calls: 0,
+            livelock: None,
+        }
+    }
+
     /// Counts a call; `false` where there are too many.
     fn count(&mut self, now: Duration, spot: Spot<'_>) -> bool {
         if self.livelock.is_some() {
@@ -78,11 +88,12 @@ impl Pace {
             self.calls = 0;
         }
         self.calls += 1;
-        if self.calls > PACE_CALLS {
+        if self.calls > self.most {
             let (seconds, operation) = (now.as_secs(), spot.operation);
             self.livelock = Some(format!(
-                "livelock: more than {PACE_CALLS} calls within {} simulated seconds, {seconds} s \
+                "livelock: more than {} calls within {} simulated seconds, {seconds} s \
                  after the beginning; the last one was {operation}",
+                self.most,
                 PACE_TIME.as_secs()
             ));
         }
@@ -131,7 +142,7 @@ impl Seams {
                 calls: AtomicU64::new(0),
                 probes: AtomicU64::new(0),
                 calm: AtomicBool::new(false),
-                pace: Mutex::default(),
+                pace: Mutex::new(Pace::new(PACE_CALLS)),
             }),
             switch: CrashSwitch::default(),
             freezer: Freezer::default(),
@@ -205,9 +216,29 @@ impl Seams {
         pace.livelock.clone()
     }
 
+    /// Another number of calls within a minute is what goes round in circles.
+    pub fn set_pace(&self, most: u64) {
+        let mut pace = self
+            .shared
+            .pace
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *pace = Pace::new(most);
+    }
+
     /// From now on nothing happens to any call.
     pub fn calm(&self) {
         self.shared.calm.store(true, Ordering::Relaxed);
+    }
+
+    /// Which engine it is.
+    pub(super) const fn number(&self) -> u32 {
+        self.engine
+    }
+
+    /// Writes into the history what happens now.
+    pub(super) fn note(&self, event: Event) {
+        self.shared.history.push(event);
     }
 
     /// Whether the store's claim is got around.
@@ -428,5 +459,28 @@ impl Drop for Probe {
             let (call, end, items) = (self.call, CallEnd::Dropped, Vec::new());
             history.push(Event::CallEnded { call, end, items });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_counted_by_the_minute() {
+        let spot = Spot {
+            seam: Seam::Store,
+            operation: "due",
+            mailbox: None,
+            profile: None,
+            writes: false,
+            over_http: false,
+        };
+        let mut pace = Pace::new(3);
+        let mut count = |seconds| pace.count(Duration::from_secs(seconds), spot);
+        assert!((0..6).all(|call| count(call * 20)), "three in a minute");
+        assert!(!count(101), "the fourth");
+        assert!(!count(100_000), "it has ended");
+        assert!(pace.livelock.unwrap().ends_with("the last one was due"));
     }
 }

@@ -29,6 +29,7 @@ use postroom_store::{
 
 use super::plan::{FaultError, Seam};
 use super::seams::{Seams, Spot};
+use crate::history::Event;
 
 /// A store behind the seams of one engine.
 #[derive(Debug)]
@@ -67,6 +68,28 @@ impl FaultyStore {
         let failing = |error| failure(operation, Code::StoreUnavailable, error);
         let code = |error: &StoreError| error.code().to_string();
         self.seams.guard(spot, failing, code, effect).await
+    }
+}
+
+/// Leases as the store gives them, whatever the engine hears of it.
+impl FaultyStore {
+    fn held<'a>(&self, leases: impl IntoIterator<Item = &'a Lease>, lasts: Duration) {
+        for lease in leases {
+            self.seams.note(Event::LeaseHeld {
+                engine: self.seams.number(),
+                mailbox: lease.mailbox,
+                workload: lease.workload,
+                lasts,
+            });
+        }
+    }
+
+    fn returned(&self, lease: &Lease) {
+        self.seams.note(Event::LeaseReturned {
+            engine: self.seams.number(),
+            mailbox: lease.mailbox,
+            workload: lease.workload,
+        });
     }
 }
 
@@ -150,6 +173,111 @@ macro_rules! store {
                 self.inner.transaction_scope().filter(|_| self.joint)
             }
 
+            async fn acquire_lease(
+                &self,
+                mailbox: MailboxId,
+                workload: Workload,
+                holder: HolderId,
+                now: Timestamp,
+                duration: Duration,
+            ) -> Result<Option<Lease>> {
+                let effect = async {
+                    let lease = self
+                        .inner
+                        .acquire_lease(mailbox, workload, holder, now, duration)
+                        .await?;
+                    self.held(lease.iter(), duration);
+                    Ok(lease)
+                };
+                self.guard("acquire_lease", Some(mailbox), effect).await
+            }
+
+            async fn renew_lease(
+                &self,
+                lease: &Lease,
+                now: Timestamp,
+                duration: Duration,
+            ) -> Result<Lease> {
+                let effect = async {
+                    let renewed = self.inner.renew_lease(lease, now, duration).await?;
+                    self.held([&renewed], duration);
+                    Ok(renewed)
+                };
+                self.guard("renew_lease", Some(lease.mailbox), effect).await
+            }
+
+            async fn release_lease(&self, lease: &Lease) -> Result<()> {
+                let effect = async {
+                    self.inner.release_lease(lease).await?;
+                    self.returned(lease);
+                    Ok(())
+                };
+                self.guard("release_lease", Some(lease.mailbox), effect).await
+            }
+
+            async fn begin_cycle(
+                &self,
+                mailbox: MailboxId,
+                workload: Workload,
+                holder: HolderId,
+                now: Timestamp,
+                duration: Duration,
+            ) -> Result<Option<CycleStart>> {
+                let effect = async {
+                    let start = self
+                        .inner
+                        .begin_cycle(mailbox, workload, holder, now, duration)
+                        .await?;
+                    self.held(start.iter().map(|start| &start.lease), duration);
+                    Ok(start)
+                };
+                self.guard("begin_cycle", Some(mailbox), effect).await
+            }
+
+            async fn begin_cycles(
+                &self,
+                wanted: &[(MailboxId, Workload)],
+                holder: HolderId,
+                now: Timestamp,
+                duration: Duration,
+            ) -> Result<Vec<Result<Option<CycleStart>>>> {
+                let effect = async {
+                    let starts = self
+                        .inner
+                        .begin_cycles(wanted, holder, now, duration)
+                        .await?;
+                    let begun = starts.iter().flatten().flatten();
+                    self.held(begun.map(|start| &start.lease), duration);
+                    Ok(starts)
+                };
+                self.guard("begin_cycles", None, effect).await
+            }
+
+            async fn finish_cycles(
+                &self,
+                ended: &[(Lease, CycleRecord)],
+            ) -> Result<Vec<Result<()>>> {
+                let effect = async {
+                    let finished = self.inner.finish_cycles(ended).await?;
+                    for ((lease, _), outcome) in ended.iter().zip(&finished) {
+                        if outcome.is_ok() {
+                            self.returned(lease);
+                        }
+                    }
+                    Ok(finished)
+                };
+                self.guard("finish_cycles", None, effect).await
+            }
+
+            async fn finish_cycle(&self, lease: &Lease, cycle: &CycleRecord) -> Result<()> {
+                let effect = async {
+                    self.inner.finish_cycle(lease, cycle).await?;
+                    self.returned(lease);
+                    Ok(())
+                };
+                self.guard("finish_cycle", Some(lease.mailbox), effect).await
+            }
+
             $(async fn $name(&self, $($arg: $ty),*) -> Result<$ret> {
                 // Most calls concern no one mailbox.
                 let mailbox = Option::<MailboxId>::None$(.or(Some($mailbox)))?;
@@ -188,14 +316,7 @@ store! {
     next_due() -> Option<Timestamp>;
     set_due(mailbox: MailboxId, workload: Workload, at: Timestamp) -> () [mailbox];
     correct_times(latest: &LatestTimes) -> u64;
-    acquire_lease(mailbox: MailboxId, workload: Workload, holder: HolderId, now: Timestamp, duration: Duration) -> Option<Lease> [mailbox];
-    renew_lease(lease: &Lease, now: Timestamp, duration: Duration) -> Lease [lease.mailbox];
-    release_lease(lease: &Lease) -> () [lease.mailbox];
     record_cycle(lease: &Lease, cycle: &CycleRecord) -> () [lease.mailbox];
-    begin_cycle(mailbox: MailboxId, workload: Workload, holder: HolderId, now: Timestamp, duration: Duration) -> Option<CycleStart> [mailbox];
-    begin_cycles(wanted: &[(MailboxId, Workload)], holder: HolderId, now: Timestamp, duration: Duration) -> Vec<Result<Option<CycleStart>>>;
-    finish_cycles(ended: &[(Lease, CycleRecord)]) -> Vec<Result<()>>;
-    finish_cycle(lease: &Lease, cycle: &CycleRecord) -> () [lease.mailbox];
     folder_state(mailbox: MailboxId, folder: &FolderId) -> FolderState [mailbox];
     record_page(lease: &Lease, page: &PageRecord, now: Timestamp) -> PageOutcome [lease.mailbox];
     begin_relisting(lease: &Lease, folder: &FolderId) -> () [lease.mailbox];

@@ -78,7 +78,7 @@ async fn store_calls_fail_and_die_around_their_effect() {
         let folder = tempfile::tempdir().unwrap();
         let storage = storage(folder.path());
         let (seams, history) = seams(at(2, verdict), folder.path());
-        let store = FaultyStore::new(storage.store(), seams.clone());
+        let store = FaultyStore::new(storage.store(), seams.clone(), false);
         let mut organization = store.organization().await.unwrap();
         organization.name = "Fabrikam".to_owned();
         let saved = answered(store.save_organization(&organization)).await;
@@ -240,11 +240,11 @@ async fn a_frozen_engine_knows_of_nothing_and_a_rival_goes_on() {
     assert_eq!(server.requests(), 0);
 
     let storage = storage(folder.path());
-    let store = FaultyStore::new(storage.store(), seams.clone());
+    let store = FaultyStore::new(storage.store(), seams.clone(), false);
     let frozen = tokio::spawn(async move { store.organization().await });
     let rival = seams.rival(1);
     let held = storage.store().claim_engine().await.unwrap();
-    let store = FaultyStore::new(storage.store(), rival);
+    let store = FaultyStore::new(storage.store(), rival, false);
     store.claim_engine().await.unwrap();
     store.organization().await.unwrap();
     assert!(!frozen.is_finished());

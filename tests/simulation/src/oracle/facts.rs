@@ -6,6 +6,7 @@ use std::time::Duration;
 use postroom_core::mailbox::Workload;
 use postroom_core::{LedgerId, MailboxId, ProfileId, RecordId};
 
+use super::leases::Leases;
 use crate::history::{
     Actor, CallEnd, Entry, Event, FaultClass, FaultFacts, Letter, MailboxFacts, ProfileFacts, Side,
 };
@@ -189,6 +190,8 @@ pub struct Facts {
     pub canaries: BTreeSet<String>,
     /// Whom the application knows, by address in lower case, and whether as a customer.
     pub known: BTreeMap<String, bool>,
+    /// Who held the leases of workloads.
+    pub leases: Leases,
 }
 
 impl Facts {
@@ -300,6 +303,9 @@ impl Facts {
             Event::PasswordChanged { login } => self.passwords.push((at, login.clone())),
             Event::Known { address, customer } => {
                 self.known.insert(address.to_ascii_lowercase(), *customer);
+            }
+            Event::LeaseHeld { .. } | Event::LeaseReturned { .. } | Event::EngineThawed { .. } => {
+                self.leases.take(at, event);
             }
             Event::Cured { .. } | Event::Note(_) => {}
         }

@@ -10,6 +10,7 @@ use super::Violation;
 use super::conversation::Conversations;
 use super::facts::{Facts, Written};
 use super::view::{Record, View};
+use super::words;
 use crate::history::{Letter, Thread};
 
 /// Checks that nothing is on record that no filter can have taken. What must be on record is looked at
@@ -120,7 +121,7 @@ pub fn surely_taken(
 }
 
 /// Whether it certainly answers email that was sent from here: it names its Message-ID, its token or
-/// its conversation.
+/// its conversation, or has its words and two of its people.
 #[must_use]
 pub fn answers(view: &View, facts: &Facts, letter: &Letter) -> bool {
     let sent = |written: &Written| {
@@ -132,7 +133,9 @@ pub fn answers(view: &View, facts: &Facts, letter: &Letter) -> bool {
         Thread::ReplyTo(parent) | Thread::Maybe(parent) => facts.written.get(parent),
     };
     let by_header = matches!(letter.thread, Thread::ReplyTo(_)) || letter.index.is_some();
-    by_header && parent.is_some_and(sent) || !token_holders(view, facts, letter).is_empty()
+    by_header && parent.is_some_and(sent)
+        || !token_holders(view, facts, letter).is_empty()
+        || words::shows(view, facts, letter)
 }
 
 /// Whether a subject names a token.

@@ -126,14 +126,16 @@ impl World {
             incoming: false,
             status: "sent".to_owned(),
             correlated: None,
+            method: None,
             intact: None,
         });
         self.view.outside.push(Outside {
             sender: ADA.to_owned(),
             recipients: vec![JO.to_owned()],
             marker: Some("w1".to_owned()),
-            subject: "Hello".to_owned(),
+            subject: "Greetings".to_owned(),
             from: ADA.to_owned(),
+            named: vec![JO.to_owned()],
             shows_bcc: None,
         });
         self.view.outbox.push(Outgoing {
@@ -279,6 +281,7 @@ impl World {
             incoming: true,
             status: "received".to_owned(),
             correlated,
+            method: None,
             intact: Some(true),
         });
         id

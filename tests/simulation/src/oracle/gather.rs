@@ -9,14 +9,14 @@ use postroom_core::job::JobState;
 use postroom_core::principal::Principal;
 use postroom_core::{RawMessage, RecordId, Timestamp};
 use postroom_engine::{Admin, Explanation, ExplanationKind};
-use postroom_simulator::model::{Item, OutsideMessage};
+use postroom_simulator::model::{Item, OutsideMessage, Summary};
 use postroom_store::{AlertFilter, LedgerFilter, MailboxFilter, OutboxFilter, Page, Store};
 use postroom_store_sqlite::{EmailFilter, EmailSummary, SqliteCrm};
 
 use super::view::{
     Answer, Copy, Explained, Outgoing, Outside, Record, Row, Text, View, WorkloadShown,
 };
-use crate::history::History;
+use crate::history::{Event, History, Letter};
 use crate::post::{header, marker_in};
 use crate::servers::{Protocols, System, folder_name, remote};
 use crate::setup::Protocol;
@@ -76,7 +76,17 @@ async fn gathered(sources: Sources<'_>) -> View {
     for system in sources.systems {
         view.outside.extend(system.mail.outside().iter().map(left));
     }
-    records(&mut view, sources.crm, &contents).await;
+    let mut letters = BTreeMap::new();
+    sources.history.with(|entries| {
+        for entry in entries {
+            if let Event::Arrived { letter, .. } = &entry.event {
+                letters
+                    .entry(letter.marker.clone())
+                    .or_insert_with(|| letter.clone());
+            }
+        }
+    });
+    records(&mut view, sources.crm, &contents, &letters).await;
     rows(&mut view, sources.store).await;
     if let Some((admin, principal)) = sources.admin {
         explanations(&mut view, admin, principal).await;
@@ -97,6 +107,9 @@ async fn gathered(sources: Sources<'_>) -> View {
 
 /// The contents of messages by marker.
 type Contents = BTreeMap<String, Vec<std::sync::Arc<Item>>>;
+
+/// What arrived, by marker.
+type Letters = BTreeMap<String, Letter>;
 
 /// Whether it is a server's report, which quotes what it is about.
 fn is_report(subject: &str) -> bool {
@@ -147,19 +160,21 @@ fn folders(view: &mut View, systems: &[System], protocols: &Protocols) -> Conten
 }
 
 fn left(message: &OutsideMessage) -> Outside {
-    let subject = header(&message.content, "Subject").unwrap_or_default();
-    let from = header(&message.content, "From").unwrap_or_default();
-    let from = match (from.find('<'), from.find('>')) {
-        (Some(begin), Some(end)) if begin < end => from[begin + 1..end].to_owned(),
-        _ => from,
-    };
+    let Summary {
+        subject,
+        from,
+        to,
+        cc,
+        ..
+    } = Summary::read(&message.content);
     Outside {
         marker: marker_in(&message.content).filter(|_| !is_report(&subject)),
         sender: message.sender.clone(),
         recipients: message.recipients.clone(),
         shows_bcc: header(&message.content, "Bcc").map(|_| true),
         subject,
-        from,
+        from: from.map(|from| from.address).unwrap_or_default(),
+        named: to.into_iter().chain(cc).map(|one| one.address).collect(),
     }
 }
 
@@ -167,7 +182,7 @@ fn bytes_of(raw: &RawMessage) -> Vec<u8> {
     raw.read_up_to(u64::MAX).expect("a record can be read")
 }
 
-async fn records(view: &mut View, crm: &SqliteCrm, contents: &Contents) {
+async fn records(view: &mut View, crm: &SqliteCrm, contents: &Contents, letters: &Letters) {
     let mut page = Page::first(PAGE);
     loop {
         let emails = crm
@@ -179,7 +194,8 @@ async fn records(view: &mut View, crm: &SqliteCrm, contents: &Contents) {
             if let (Direction::Outgoing, Some(token)) = (email.direction, &email.token) {
                 view.tokens.push((email.record, token.as_str().to_owned()));
             }
-            view.records.push(record(crm, contents, &email).await);
+            view.records
+                .push(record(crm, contents, letters, &email).await);
         }
         if !more {
             break;
@@ -202,41 +218,71 @@ async fn records(view: &mut View, crm: &SqliteCrm, contents: &Contents) {
     }
 }
 
-async fn record(crm: &SqliteCrm, contents: &Contents, email: &EmailSummary) -> Record {
-    let (marker, intact) = content(crm, contents, email.record, email.direction).await;
+async fn record(
+    crm: &SqliteCrm,
+    contents: &Contents,
+    letters: &Letters,
+    email: &EmailSummary,
+) -> Record {
+    let (marker, intact) = match email.direction {
+        Direction::Incoming => received(crm, contents, letters, email.record).await,
+        Direction::Outgoing => (written(crm, email.record).await, None),
+    };
     Record {
         id: email.record,
         marker,
         incoming: email.direction == Direction::Incoming,
         status: email.status.as_str().to_owned(),
         correlated: email.correlated.map(|(record, _)| record),
+        method: email.correlated.map(|(_, method)| method),
         intact,
     }
 }
 
-/// The marker of a record, and whether its bytes are those of a copy on a server.
-async fn content(
+/// The marker of what came in, and whether its bytes are those of a copy on a server.
+async fn received(
     crm: &SqliteCrm,
     contents: &Contents,
+    letters: &Letters,
     record: RecordId,
-    direction: Direction,
 ) -> (Option<String>, Option<bool>) {
-    if direction == Direction::Incoming {
-        let raw = crm.raw(record).await.expect("a record can be read");
-        let Some(bytes) = raw.as_ref().map(bytes_of) else {
-            return (None, None);
-        };
-        let marker = marker_in(&bytes);
-        let copies = marker.as_ref().and_then(|marker| contents.get(marker));
-        let intact = copies.map(|copies| {
-            let mut copies = copies.iter();
-            copies.any(|item| body_of(item.content()) == body_of(&bytes))
-        });
+    let raw = crm.raw(record).await.expect("a record can be read");
+    let Some(bytes) = raw.as_ref().map(bytes_of) else {
+        return (None, None);
+    };
+    let Some(marker) = marker_in(&bytes) else {
+        // A server that could not give the message gave a few properties of it instead.
+        let marker = by_header(&bytes, letters);
+        let intact = marker.is_some().then_some(false);
         return (marker, intact);
-    }
+    };
+    let intact = contents.get(&marker).map(|copies| {
+        let mut copies = copies.iter();
+        copies.any(|item| body_of(item.content()) == body_of(&bytes))
+    });
+    (Some(marker), intact)
+}
+
+/// The marker of the only message with that header: subject and Message-ID, as far as it has one.
+fn by_header(raw: &[u8], letters: &Letters) -> Option<String> {
+    let Summary {
+        subject,
+        message_id: id,
+        ..
+    } = Summary::read(raw);
+    let mut fitting = letters.values().filter(|letter| {
+        letter.subject == subject && letter.message_id.as_ref().is_none_or(|own| *own == id)
+    });
+    let only = fitting.next()?;
+    let others = fitting.next().is_some();
+    (!others).then(|| only.marker.clone())
+}
+
+/// The marker of what was written in the application.
+async fn written(crm: &SqliteCrm, record: RecordId) -> Option<String> {
     let email = crm.email(record).await.expect("a record can be read");
-    let text = email.and_then(|email| email.text.or(email.html));
-    (text.and_then(|text| marker_in(text.as_bytes())), None)
+    let text = email.and_then(|email| email.text.or(email.html))?;
+    marker_in(text.as_bytes())
 }
 
 /// What follows the header: relays add to that.
@@ -366,5 +412,43 @@ fn answer(explanation: Explanation) -> Answer {
         next: explanation.next.is_some(),
         why_not_yet: explanation.why_not_yet,
         name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Thread;
+
+    #[test]
+    fn what_lost_its_text_is_known_by_its_header_where_it_is_the_only_one() {
+        let letter = |marker: &str, id: Option<&str>, subject: &str| Letter {
+            marker: marker.to_owned(),
+            message_id: id.map(str::to_owned),
+            date: None,
+            from: "jo@fabrikam.example".to_owned(),
+            to: Vec::new(),
+            thread: Thread::None,
+            subject: subject.to_owned(),
+            index: None,
+        };
+        let mut letters = Letters::new();
+        for one in [
+            letter("m1", Some("<1@x>"), "offer"),
+            letter("m2", Some("<2@x>"), "offer"),
+            letter("m3", None, "lamp"),
+        ] {
+            letters.insert(one.marker.clone(), one);
+        }
+        let known = |subject: &str, id: &str| {
+            let raw = format!("Subject: {subject}\r\nMessage-ID: {id}\r\n\r\n");
+            by_header(raw.as_bytes(), &letters)
+        };
+        assert_eq!(known("offer", "<2@x>").as_deref(), Some("m2"));
+        assert_eq!(known("offer", "<3@x>"), None);
+        assert_eq!(known("lamp", "<a@rebuilt.invalid>").as_deref(), Some("m3"));
+        letters.insert("m4".to_owned(), letter("m4", None, "lamp"));
+        let raw = b"Subject: lamp\r\n\r\n";
+        assert_eq!(by_header(raw, &letters), None);
     }
 }

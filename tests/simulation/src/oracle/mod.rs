@@ -18,6 +18,7 @@ pub mod gates;
 pub mod gather;
 pub mod identity;
 pub mod inward;
+pub mod leases;
 pub mod liveness;
 pub mod once;
 pub mod outage;
@@ -28,6 +29,7 @@ pub mod queues;
 pub mod secrets;
 pub mod threads;
 pub mod view;
+pub mod words;
 
 #[cfg(test)]
 mod fixture;
@@ -72,7 +74,7 @@ const TOLD_MAX: usize = 10;
 #[must_use]
 pub fn check(view: &View) -> Vec<Violation> {
     type Check = fn(&View, &Facts) -> Vec<Violation>;
-    const CHECKS: [Check; 16] = [
+    const CHECKS: [Check; 17] = [
         inward::check,
         filters::check,
         queues::check,
@@ -84,6 +86,7 @@ pub fn check(view: &View) -> Vec<Violation> {
         poison::check,
         identity::check,
         gates::check,
+        leases::check,
         outage::check,
         secrets::check,
         explain::check,

@@ -5,6 +5,7 @@ use super::conversation::Conversations;
 use super::facts::Facts;
 use super::filters::{names_token, token_holders};
 use super::view::{Record, View};
+use super::words;
 use crate::history::{Letter, Thread};
 
 /// Checks the ties of incoming email. Answers by In-Reply-To to the application's email are looked at
@@ -18,7 +19,11 @@ pub fn check(view: &View, facts: &Facts) -> Vec<Violation> {
             continue;
         };
         if let Some(what) = wrong(view, facts, &conversations, record, letter) {
-            let text = format!("{} (record {}) {what}", letter.marker, record.id);
+            let how = record
+                .method
+                .map(|method| format!(" by {method:?}"))
+                .unwrap_or_default();
+            let text = format!("{} (record {}) {what}{how}", letter.marker, record.id);
             violations.push(Violation::new(2, text));
         }
     }
@@ -48,8 +53,13 @@ fn wrong(
         }
         let written = facts.written.get(parent)?;
         let sent = view.record(written.record)?.status == "sent";
-        return (sent && letter.index.is_some())
-            .then(|| format!("lies in the conversation of {parent}, and is tied to nothing"));
+        if sent && letter.index.is_some() {
+            return Some(format!(
+                "lies in the conversation of {parent}, and is tied to nothing"
+            ));
+        }
+        return words::shows(view, facts, letter)
+            .then(|| format!("has the words and people of {parent}, and is tied to nothing"));
     };
     let marker = tied(tie)?;
     if !conversations.together(marker, &letter.marker) {
@@ -126,19 +136,19 @@ mod tests {
             let found = answer(maybe(), subject, index, right);
             assert_eq!(found, Vec::<String>::new(), "{subject}");
         }
-        // Words alone are a guess.
-        assert_eq!(
-            answer(maybe(), "RE: Hello", None, |_| None),
-            Vec::<String>::new()
-        );
     }
 
     #[test]
-    fn token_and_conversation_tie() {
+    fn token_conversation_and_words_tie() {
         let found = answer(maybe(), TOKEN, None, |_| None);
         assert!(found[0].contains("names the token"), "{found:?}");
         let found = answer(maybe(), "RE: Hello", Some("AQ"), |_| None);
         assert!(found[0].contains("in the conversation"), "{found:?}");
+        let found = answer(maybe(), "RE: Greetings", None, |_| None);
+        assert!(found[0].contains("has the words"), "{found:?}");
+        // One of them alone is a guess.
+        let found = answer(maybe(), "RE: Greetings again", None, |_| None);
+        assert_eq!(found, Vec::<String>::new());
     }
 
     #[test]

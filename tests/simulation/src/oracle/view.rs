@@ -5,6 +5,7 @@ use std::time::Duration;
 use postroom_core::alert::Alert;
 use postroom_core::ledger::LedgerState;
 use postroom_core::outbox::OutboxState;
+use postroom_core::tracking::CorrelationMethod;
 use postroom_core::{LedgerId, Mailbox, MailboxId, OutboxId, PartyId, RecordId, Timestamp};
 
 use crate::history::Entry;
@@ -63,6 +64,8 @@ pub struct Record {
     pub status: String,
     /// The email that it belongs to.
     pub correlated: Option<RecordId>,
+    /// How that was found.
+    pub method: Option<CorrelationMethod>,
     /// Whether the bytes on record are those that arrived; `None` where the world cannot tell.
     pub intact: Option<bool>,
 }
@@ -134,6 +137,8 @@ pub struct Outside {
     pub subject: String,
     /// The author's address in the header.
     pub from: String,
+    /// The addresses in To and Cc.
+    pub named: Vec<String>,
     /// Whether a header names somebody who was to get a blind copy; `None` where nobody was.
     pub shows_bcc: Option<bool>,
 }
