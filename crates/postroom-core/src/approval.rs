@@ -1,13 +1,19 @@
 //! Approval of email addresses, and the gate that it is part of.
 
+mod permission;
+
+pub use permission::{
+    MailServer, Permission, PermissionModel, PermissionRow, ROLE_SETS, Refusal, may_approve,
+    permission, permission_table, role_name,
+};
+
 use serde::{Deserialize, Serialize};
 
 use crate::address::EmailAddress;
 use crate::catalogue::Code;
 use crate::health::Health;
 use crate::mailbox::{DeliveryMethod, Mailbox, MailboxOwner, Workload};
-use crate::organization::{DeploymentKind, Organization};
-use crate::principal::{Principal, Privilege, Role};
+use crate::organization::Organization;
 use crate::profile::{ProfileKind, ServerProfile};
 
 /// Whether an address may be processed ("Email Address Status"). Source: domain section 3.
@@ -97,208 +103,6 @@ impl ApprovalState {
             Some(_) if new == old => self,
             Some(_) => Self::Pending,
         }
-    }
-}
-
-/// The mail systems that the permission model tells apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum MailSystem {
-    ExchangeOnline,
-    ExchangeServer,
-    Other,
-}
-
-impl From<&ProfileKind> for MailSystem {
-    fn from(kind: &ProfileKind) -> Self {
-        match kind {
-            ProfileKind::ExchangeOnline => Self::ExchangeOnline,
-            ProfileKind::ExchangeServer => Self::ExchangeServer,
-            ProfileKind::Pop3Smtp | ProfileKind::ImapSmtp | ProfileKind::Custom(_) => Self::Other,
-        }
-    }
-}
-
-/// One line of a permission model: any one of the role sets is enough.
-#[derive(Debug)]
-struct Row {
-    deployment: DeploymentKind,
-    system: MailSystem,
-    any_of: &'static [&'static [Role]],
-}
-
-const ADMINISTRATOR: &[&[Role]] = &[&[Role::SystemAdministrator]];
-
-const TENANT_OR_EXCHANGE: &[&[Role]] = &[
-    &[Role::GlobalAdministrator, Role::SystemAdministrator],
-    &[Role::ExchangeAdministrator, Role::SystemAdministrator],
-];
-
-/// The table of seed 001. What it does not list (POP3, IMAP, custom) is design section 6.
-const SEED: &[Row] = &[
-    Row {
-        deployment: DeploymentKind::Online,
-        system: MailSystem::ExchangeOnline,
-        any_of: TENANT_OR_EXCHANGE,
-    },
-    Row {
-        deployment: DeploymentKind::Online,
-        system: MailSystem::ExchangeServer,
-        any_of: TENANT_OR_EXCHANGE,
-    },
-    Row {
-        deployment: DeploymentKind::Online,
-        system: MailSystem::Other,
-        any_of: ADMINISTRATOR,
-    },
-    Row {
-        deployment: DeploymentKind::OnPremises,
-        system: MailSystem::ExchangeOnline,
-        any_of: ADMINISTRATOR,
-    },
-    Row {
-        deployment: DeploymentKind::OnPremises,
-        system: MailSystem::ExchangeServer,
-        any_of: ADMINISTRATOR,
-    },
-    Row {
-        deployment: DeploymentKind::OnPremises,
-        system: MailSystem::Other,
-        any_of: ADMINISTRATOR,
-    },
-];
-
-/// The newest published table. Source: domain section 3.
-const NEWEST: &[Row] = &[
-    Row {
-        deployment: DeploymentKind::Online,
-        system: MailSystem::ExchangeOnline,
-        any_of: &[
-            &[Role::GlobalAdministrator, Role::SystemAdministrator],
-            &[Role::ExchangeAdministrator, Role::SystemAdministrator],
-            &[Role::DelegatedMailboxApprover, Role::SystemAdministrator],
-        ],
-    },
-    Row {
-        deployment: DeploymentKind::Online,
-        system: MailSystem::ExchangeServer,
-        any_of: ADMINISTRATOR,
-    },
-    Row {
-        deployment: DeploymentKind::Online,
-        system: MailSystem::Other,
-        any_of: ADMINISTRATOR,
-    },
-    Row {
-        deployment: DeploymentKind::OnPremises,
-        system: MailSystem::ExchangeOnline,
-        any_of: ADMINISTRATOR,
-    },
-    Row {
-        deployment: DeploymentKind::OnPremises,
-        system: MailSystem::ExchangeServer,
-        any_of: ADMINISTRATOR,
-    },
-    Row {
-        deployment: DeploymentKind::OnPremises,
-        system: MailSystem::Other,
-        any_of: ADMINISTRATOR,
-    },
-];
-
-/// Which permission model says who may approve.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum PermissionModel {
-    /// The table of seed 001.
-    #[default]
-    Seed,
-    /// The newest published table, which knows the delegated approver.
-    Newest,
-}
-
-/// Why somebody may not approve or reject. Its code is [`Code::PermissionDenied`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("approving this address needs {needed}")]
-#[non_exhaustive]
-pub struct Refusal {
-    /// What is needed, for people.
-    pub needed: String,
-}
-
-impl Refusal {
-    /// Its code.
-    #[must_use]
-    pub const fn code(&self) -> Code {
-        Code::PermissionDenied
-    }
-}
-
-/// Whether somebody may approve or reject the address of a mailbox whose profile has that kind; a
-/// mailbox without a profile counts as the organization's own kind of Exchange.
-///
-/// The privilege is needed in every case, and one of the role sets of the model's table.
-///
-/// # Errors
-/// A [`Refusal`] that names what is needed.
-pub fn may_approve(
-    principal: &Principal,
-    deployment: DeploymentKind,
-    kind: Option<&ProfileKind>,
-    model: PermissionModel,
-) -> Result<(), Refusal> {
-    if !principal
-        .privileges
-        .contains(&Privilege::ApproveEmailAddresses)
-    {
-        return Err(Refusal {
-            needed: "the privilege Approve Email Addresses for Users or Queues".to_owned(),
-        });
-    }
-    let system = kind.map_or(
-        match deployment {
-            DeploymentKind::Online => MailSystem::ExchangeOnline,
-            DeploymentKind::OnPremises => MailSystem::ExchangeServer,
-        },
-        MailSystem::from,
-    );
-    let table = match model {
-        PermissionModel::Seed => SEED,
-        PermissionModel::Newest => NEWEST,
-    };
-    let any_of = table
-        .iter()
-        .find(|row| row.deployment == deployment && row.system == system)
-        .map_or(ADMINISTRATOR, |row| row.any_of);
-    if any_of
-        .iter()
-        .any(|set| set.iter().all(|role| principal.roles.contains(role)))
-    {
-        return Ok(());
-    }
-    let sets: Vec<_> = any_of
-        .iter()
-        .map(|set| {
-            set.iter()
-                .map(|role| role_name(*role))
-                .collect::<Vec<_>>()
-                .join(" and ")
-        })
-        .collect();
-    Err(Refusal {
-        needed: format!("the roles {}", sets.join(", or ")),
-    })
-}
-
-const fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::SystemAdministrator => "System Administrator",
-        Role::GlobalAdministrator => "Global Administrator",
-        Role::ExchangeAdministrator => "Exchange Administrator",
-        Role::ServiceAdministrator => "Service Administrator",
-        Role::DelegatedMailboxApprover => "Delegated Mailbox Approver",
     }
 }
 

@@ -3,6 +3,10 @@
 use std::fmt::Write as _;
 use std::fs;
 
+use postroom_core::approval::{
+    ApprovalEvent, ApprovalState, MailServer, PermissionModel, ROLE_SETS, permission_table,
+    role_name,
+};
 use postroom_core::catalogue::{Audience, Class, Code, Level, Scope};
 use postroom_core::organization::{Deployment, DeploymentKind};
 use postroom_core::settings::{Fate, MAILBOX_SETTINGS, REFERENCE_SWITCHES, SETTINGS};
@@ -288,6 +292,78 @@ fn support_page() -> String {
         .expect("a string takes it");
     }
     page
+}
+
+fn approval_page() -> String {
+    let mut page = format!(
+        "# Approval\n\n{GENERATED}\n\n\
+         There is traffic for a mailbox only once its address is approved, as far as the settings \
+         `process_only_approved_users` and `process_only_approved_queues` ask for it; a rejected \
+         address has none in any case.\n\n\
+         ## States\n\n\
+         What becomes of an address. Writing it in other case is no change.\n\n\
+         | State | set or changed | cleared | approved | rejected |\n|---|---|---|---|---|\n"
+    );
+    let states = [
+        ApprovalState::Empty,
+        ApprovalState::Pending,
+        ApprovalState::Approved,
+        ApprovalState::Rejected,
+    ];
+    let events = [
+        ApprovalEvent::Set,
+        ApprovalEvent::Clear,
+        ApprovalEvent::Approve,
+        ApprovalEvent::Reject,
+    ];
+    for state in states {
+        write!(page, "| {} |", state.as_str()).expect("a string takes it");
+        for event in events {
+            let after = state.next(event).map_or("refused", ApprovalState::as_str);
+            write!(page, " {after} |").expect("a string takes it");
+        }
+        page.push('\n');
+    }
+    page.push_str(
+        "\n## Who may approve and reject\n\n\
+         The privilege Approve Email Addresses for Users or Queues, and a set of roles with which the \
+         table of the permission model (the setting `permission_model`) says yes. One such set is \
+         enough, whatever other roles somebody holds. n/a: the roles have nothing to do with that \
+         deployment and mail system, so they neither allow it nor stand in the way.\n",
+    );
+    for (model, name) in [
+        (PermissionModel::Seed, "seed"),
+        (PermissionModel::Newest, "newest"),
+    ] {
+        write!(page, "\n### `{name}`\n\n| Deployment | Mail system |").expect("a string takes it");
+        for set in ROLE_SETS {
+            let names: Vec<_> = set.iter().map(|role| role_name(*role)).collect();
+            write!(page, " {} |", names.join(" and ")).expect("a string takes it");
+        }
+        let width = ROLE_SETS.len() + 3;
+        writeln!(page, " Source |\n|{}", "---|".repeat(width)).expect("a string takes it");
+        for row in permission_table(model) {
+            let deployment = match row.deployment {
+                DeploymentKind::OnPremises => "own servers",
+                DeploymentKind::Online => "online",
+            };
+            let server = match row.server {
+                MailServer::ExchangeOnline => "Exchange Online",
+                MailServer::ExchangeServer => "Exchange Server",
+                MailServer::Other => "POP3, IMAP, SMTP, custom",
+            };
+            let cells: Vec<_> = row.cells.iter().map(|cell| cell.as_str()).collect();
+            let (cells, source) = (cells.join(" | "), row.source);
+            writeln!(page, "| {deployment} | {server} | {cells} | {source} |")
+                .expect("a string takes it");
+        }
+    }
+    page
+}
+
+#[test]
+fn the_approval_page_is_the_table_of_permissions() {
+    compare("docs/reference/approval.md", &approval_page());
 }
 
 #[test]
