@@ -108,6 +108,9 @@ pub struct WorkloadState {
     pub method: DeliveryMethod,
     /// The outcome of the last test.
     pub test_status: TestStatus,
+    /// When a test last tried it, with these settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tested_at: Option<Timestamp>,
     /// Whether it is processed; set by Test & Enable, cleared by what only a person can mend.
     pub enabled: bool,
     /// How it fares.
@@ -129,6 +132,7 @@ impl WorkloadState {
         Self {
             method,
             test_status: TestStatus::NotRun,
+            tested_at: None,
             enabled: false,
             health: Health::Healthy,
             next_due: None,

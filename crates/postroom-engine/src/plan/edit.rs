@@ -172,6 +172,7 @@ pub(crate) fn edited(mailbox: &Mailbox, edit: &MailboxEdit) -> Result<Mailbox, V
         if untested {
             let state = next.workload_mut(workload);
             state.test_status = TestStatus::NotRun;
+            state.tested_at = None;
             state.enabled = false;
         }
     }

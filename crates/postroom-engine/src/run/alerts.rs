@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use postroom_core::alert::Incident;
-use postroom_core::catalogue::Level;
+use postroom_core::catalogue::{Audience, Level};
 use postroom_core::organization::AlertSettings;
 use postroom_core::{AlertId, Code, planted};
 use postroom_store::IncidentPattern;
@@ -29,6 +29,28 @@ impl Environment {
     ) -> Result<()> {
         self.raise_incident(incident(code, about), level, about, details, settings)
             .await
+    }
+
+    /// Raises the alert of what a test failed with: the owner of the profile is told, too, where a
+    /// cycle would tell the owner of the mailbox alone. Source: seeds 000 and 001, "an alert is shown on
+    /// the Alerts wall of the mailbox and the profile owner".
+    pub(crate) async fn raise_of_test(
+        &self,
+        code: Code,
+        about: &About<'_>,
+        details: BTreeMap<String, String>,
+        settings: &AlertSettings,
+    ) -> Result<()> {
+        let id = AlertId::from_random(self.bytes16());
+        let (incident, level) = (incident(code, about), code.spec().level);
+        let now = self.now();
+        if let Some(mut alert) = alert(id, incident, level, about, details, settings, now) {
+            if alert.audience == Audience::MailboxOwner {
+                alert.audience = Audience::MailboxAndProfileOwner;
+            }
+            self.store.raise_alert(&alert).await?;
+        }
+        Ok(())
     }
 
     /// Raises the alert of an incident that needs telling apart, or counts it up.

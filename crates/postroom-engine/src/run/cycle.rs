@@ -378,7 +378,7 @@ async fn succeeded(
     }
     // An engine that has just started does not know what another one left open.
     if state.health != Health::Healthy || environment.outages.is_unknown(cycle.profile.id) {
-        profile_recovers(cycle).await?;
+        profile_recovers(environment, cycle.profile, &cycle.about()).await?;
     }
     Ok(Ran::Succeeded)
 }
@@ -443,7 +443,14 @@ async fn failed(cycle: &Cycle<'_>, started: Timestamp, failure: CycleFailure) ->
     carry_out(cycle, &after, text).await?;
     // The application's or the store's trouble says nothing about the mail server.
     if effective.spec().scope != Scope::Organization {
-        profile_fails(cycle, effective).await?;
+        profile_fails(
+            environment,
+            cycle.loaded,
+            cycle.profile,
+            &cycle.about(),
+            effective,
+        )
+        .await?;
     }
     Ok(Ran::Failed)
 }

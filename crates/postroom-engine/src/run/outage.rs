@@ -8,12 +8,14 @@ use postroom_core::alert::Subject;
 use postroom_core::approval::{Purpose, gate};
 use postroom_core::catalogue::Level;
 use postroom_core::health::{Health, profile_outage};
-use postroom_core::{Code, EmailAddress, OutboxId, ProfileId, Workload};
+use postroom_core::mailbox::{TestStatus, WorkloadState};
+use postroom_core::{Code, EmailAddress, OutboxId, ProfileId, ServerProfile, Workload};
 use postroom_store::{AlertFilter, MailboxFilter, NewOutgoing, Page};
 
+use crate::environment::{Environment, Loaded};
 use crate::error::Result;
+use crate::plan::alerts::About;
 use crate::run::alerts::detail;
-use crate::run::cycle::Cycle;
 use crate::run::message::own_message;
 
 /// At most so many mailboxes are considered for sending the owner's email.
@@ -64,48 +66,57 @@ impl OutageWatch {
 }
 
 /// How many mailboxes a profile has, and how many of them got into trouble within the last hour.
-async fn trouble(cycle: &Cycle<'_>) -> Result<(usize, usize)> {
-    let now = cycle.environment.now();
+async fn trouble(environment: &Environment, profile: ProfileId) -> Result<(usize, usize)> {
+    let now = environment.now();
     let mut filter = MailboxFilter::default();
-    filter.profile = Some(cycle.profile.id);
+    filter.profile = Some(profile);
     filter.active = Some(true);
-    let mailboxes = cycle
-        .environment
+    let mailboxes = environment
         .store
         .mailboxes(&filter, Page::first(10_000))
         .await?;
-    let recent = |health: &Health| match health {
-        Health::Healthy => false,
-        Health::Retrying { since, .. }
-        | Health::Failing { since, .. }
-        | Health::Disabled { since, .. } => now.since(*since) <= OUTAGE_WINDOW,
+    let recent = |state: &WorkloadState| {
+        let since = match &state.health {
+            // What failed its test is in trouble, too: nothing will be processed.
+            Health::Healthy => state
+                .tested_at
+                .filter(|_| state.test_status == TestStatus::Failure),
+            Health::Retrying { since, .. }
+            | Health::Failing { since, .. }
+            | Health::Disabled { since, .. } => Some(*since),
+        };
+        since.is_some_and(|since| now.since(since) <= OUTAGE_WINDOW)
     };
     let failing = mailboxes
         .iter()
         .filter(|mailbox| {
             Workload::ALL
                 .into_iter()
-                .any(|workload| recent(&mailbox.workload(workload).health))
+                .any(|workload| recent(mailbox.workload(workload)))
         })
         .count();
-    let watch = &cycle.environment.outages;
-    watch.counted(cycle.profile.id, failing);
+    environment.outages.counted(profile, failing);
     Ok((mailboxes.len(), failing))
 }
 
 /// One alert to the profile's owner where more than half of its mailboxes fail. A profile with a
 /// single mailbox has that mailbox's own alert.
-pub(super) async fn profile_fails(cycle: &Cycle<'_>, code: Code) -> Result<()> {
-    if !cycle.environment.outages.event(cycle.profile.id) {
+pub(super) async fn profile_fails(
+    environment: &Environment,
+    loaded: &Loaded,
+    profile: &ServerProfile,
+    about: &About<'_>,
+    code: Code,
+) -> Result<()> {
+    if !environment.outages.event(profile.id) {
         return Ok(());
     }
-    let (mailboxes, failing) = trouble(cycle).await?;
+    let (mailboxes, failing) = trouble(environment, profile.id).await?;
     if mailboxes < 2 || !profile_outage(mailboxes, failing) {
         return Ok(());
     }
-    let environment = cycle.environment;
     let mut filter = AlertFilter::default();
-    filter.subject = Some(Subject::Profile(cycle.profile.id));
+    filter.subject = Some(Subject::Profile(profile.id));
     let open = environment.store.alerts(&filter, Page::first(1000)).await?;
     let known = open
         .iter()
@@ -113,20 +124,14 @@ pub(super) async fn profile_fails(cycle: &Cycle<'_>, code: Code) -> Result<()> {
     let mut details = detail("cause", code.as_str());
     details.insert("mailboxes".to_owned(), mailboxes.to_string());
     details.insert("failing".to_owned(), failing.to_string());
-    let settings = &cycle.loaded.organization.settings.alerts;
+    let settings = &loaded.organization.settings.alerts;
     environment
-        .raise(
-            Code::ProfileFailing,
-            Level::Error,
-            &cycle.about(),
-            details,
-            settings,
-        )
+        .raise(Code::ProfileFailing, Level::Error, about, details, settings)
         .await?;
-    match &cycle.profile.owner_address {
-        Some(owner) if cycle.profile.email_alert_to_owner && !known => {
+    match &profile.owner_address {
+        Some(owner) if profile.email_alert_to_owner && !known => {
             let counts = format!("{failing} of {mailboxes} mailboxes fail");
-            email_owner(cycle, owner, code, &counts).await
+            email_owner(environment, profile, owner, code, &counts).await
         }
         _ => Ok(()),
     }
@@ -135,12 +140,12 @@ pub(super) async fn profile_fails(cycle: &Cycle<'_>, code: Code) -> Result<()> {
 /// Emails the profile's owner from a mailbox that still sends; where none does, the alert is all
 /// there is. Source: seed 000.
 async fn email_owner(
-    cycle: &Cycle<'_>,
+    environment: &Environment,
+    profile: &ServerProfile,
     owner: &EmailAddress,
     code: Code,
     counts: &str,
 ) -> Result<()> {
-    let environment = cycle.environment;
     let mut filter = MailboxFilter::default();
     filter.active = Some(true);
     let mut mailboxes = environment
@@ -151,7 +156,7 @@ async fn email_owner(
         .retain(|mailbox| mailbox.outgoing.enabled && mailbox.outgoing.health == Health::Healthy);
     mailboxes.sort_by_key(|mailbox| {
         let reads = mailbox.incoming.health == Health::Healthy;
-        (mailbox.profile == Some(cycle.profile.id), !reads)
+        (mailbox.profile == Some(profile.id), !reads)
     });
     for mailbox in mailboxes.into_iter().take(SENDERS_TRIED_MAX) {
         let loaded = environment.load(mailbox.id).await?;
@@ -168,9 +173,9 @@ async fn email_owner(
         let spec = code.spec();
         let text = format!(
             "Profile {}: {counts}.\r\n\r\nThe last failure: {}\r\nWhat to do: {}\r\n",
-            cycle.profile.name, spec.summary, spec.remedy
+            profile.name, spec.summary, spec.remedy
         );
-        let subject = format!("Mailboxes of the profile {} fail", cycle.profile.name);
+        let subject = format!("Mailboxes of the profile {} fail", profile.name);
         let id = OutboxId::from_random(environment.bytes16());
         let now = environment.now();
         let composed = own_message(id, &mailbox, (from, owner), &subject, text, now)?;
@@ -186,18 +191,19 @@ async fn email_owner(
 }
 
 /// Closes that alert once it is over.
-pub(super) async fn profile_recovers(cycle: &Cycle<'_>) -> Result<()> {
-    if !cycle.environment.outages.event(cycle.profile.id) {
+pub(super) async fn profile_recovers(
+    environment: &Environment,
+    profile: &ServerProfile,
+    about: &About<'_>,
+) -> Result<()> {
+    if !environment.outages.event(profile.id) {
         return Ok(());
     }
-    let (mailboxes, failing) = trouble(cycle).await?;
+    let (mailboxes, failing) = trouble(environment, profile.id).await?;
     if profile_outage(mailboxes, failing) {
         return Ok(());
     }
-    cycle
-        .environment
-        .close(Code::ProfileFailing, &cycle.about())
-        .await
+    environment.close(Code::ProfileFailing, about).await
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use postroom_core::alert::Subject;
 use postroom_core::catalogue::Audience;
 use postroom_core::connection::{Direction, StepOutcome, TestOutcome};
 use postroom_core::job::{JobKind, JobState};
@@ -293,6 +294,91 @@ async fn owners_are_told_of_failures_and_of_success() {
 }
 
 #[tokio::test]
+async fn a_test_tells_both_owners_what_a_cycle_tells_the_mailboxs_alone() {
+    let world = World::ready().await;
+    let (admin, operator, id) = (world.admin(), &world.operator, world.ada_mailbox);
+    let mut profile = admin.profile(operator, world.profile).await.unwrap();
+    profile.owner = Some(world.desk);
+    admin.update_profile(operator, &profile).await.unwrap();
+    let walls = async || {
+        let mut seen = Vec::new();
+        for wall in [
+            Wall::Mailbox(id),
+            Wall::Owner(world.ada),
+            Wall::Profile(world.profile),
+            Wall::Owner(world.desk),
+        ] {
+            let mut filter = AlertFilter::default();
+            filter.wall = Some(wall);
+            let alerts = admin.alerts(operator, &filter, Page::first(99)).await;
+            let codes = alerts.unwrap().into_iter().map(|one| one.incident.code);
+            seen.push(codes.filter(|code| *code == Code::QuotaExceeded).count());
+        }
+        seen
+    };
+    let full = FaultEffect::Refuse(
+        postroom_provider::ErrorKind::QuotaExceeded,
+        Code::QuotaExceeded,
+    );
+    let arm = || {
+        let fault = MemoryFault::new(full.clone()).on("mail.changes");
+        world.server.arm(fault.for_account(ADA).times(1));
+    };
+    arm();
+    world.pass(Duration::from_secs(3600)).await;
+    assert_eq!(walls().await, [1, 1, 0, 0], "of a cycle");
+    arm();
+    let kind = JobKind::TestAndEnable;
+    let job = admin.test_mailbox(operator, id, kind).await.unwrap();
+    let job = admin.run_job(operator, job.id).await.unwrap();
+    assert_eq!(job.first_failure(), Some(Code::QuotaExceeded), "{job:?}");
+    assert_eq!(walls().await, [1, 1, 1, 1], "of a test");
+}
+
+#[tokio::test]
+async fn a_failed_test_of_a_whole_profile_is_one_alert_for_its_owner() {
+    let world = World::bare().await;
+    let (admin, operator) = (world.admin(), &world.operator);
+    let mut ids = people(&world, 20).await;
+    let failing = async || {
+        let alerts = world.open_alerts().await;
+        let found = alerts
+            .into_iter()
+            .filter(|alert| alert.incident.code == Code::ProfileFailing);
+        found.collect::<Vec<_>>()
+    };
+    let test = async |ids: &[MailboxId]| {
+        let kind = JobKind::TestAndEnable;
+        let jobs = admin.test_mailboxes(operator, ids, kind).await;
+        let jobs: Vec<_> = jobs.into_iter().map(|(_, job)| job.unwrap().id).collect();
+        admin.run_jobs(operator, &jobs).await.unwrap();
+    };
+    // What is not tried says nothing about the profile: two are not approved.
+    test(&[world.ada_mailbox, world.desk_mailbox]).await;
+    assert_eq!(failing().await, []);
+    let refuse = FaultEffect::Refuse(
+        postroom_provider::ErrorKind::Unauthenticated,
+        Code::CredentialsRejected,
+    );
+    let fault = MemoryFault::new(refuse).on("mail.changes");
+    world.server.arm(fault);
+    test(&ids[..11]).await;
+    assert_eq!(failing().await, [], "11 of 22 are not more than half");
+    test(&ids).await;
+    let alerts = failing().await;
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    assert_eq!(alerts[0].incident.subject, Subject::Profile(world.profile));
+    assert_eq!(alerts[0].audience, Audience::ProfileOwner);
+    assert_eq!(alerts[0].details["mailboxes"], "22");
+    // Mended, it ends by itself.
+    world.server.disarm();
+    ids.truncate(15);
+    test(&ids).await;
+    world.pass(Duration::from_secs(600)).await;
+    assert_eq!(failing().await, []);
+}
+
+#[tokio::test]
 async fn an_alert_about_an_email_is_on_the_wall_of_its_mailbox() {
     let world = World::ready().await;
     let refuse = FaultEffect::Refuse(
@@ -313,12 +399,7 @@ async fn an_alert_about_an_email_is_on_the_wall_of_its_mailbox() {
         .unwrap();
     let about_records = alerts
         .iter()
-        .filter(|alert| {
-            matches!(
-                alert.incident.subject,
-                postroom_core::alert::Subject::Record(_)
-            )
-        })
+        .filter(|alert| matches!(alert.incident.subject, Subject::Record(_)))
         .count();
     assert_eq!(about_records, 1, "{alerts:?}");
 }

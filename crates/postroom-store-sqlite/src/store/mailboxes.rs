@@ -323,7 +323,8 @@ macro_rules! states {
 fn read_state(row: &Row<'_>, mailbox: &Mailbox) -> Outcome<(Workload, WorkloadState)> {
     let workload = workload(row, 0)?;
     let mut state = WorkloadState::new(mailbox.workload(workload).method);
-    state.test_status = mailbox.workload(workload).test_status;
+    let defined = mailbox.workload(workload);
+    (state.test_status, state.tested_at) = (defined.test_status, defined.tested_at);
     state.enabled = row.get(1)?;
     state.health = health(row, 2)?;
     state.next_due = row.maybe_time(3)?;

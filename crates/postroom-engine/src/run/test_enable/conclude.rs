@@ -16,6 +16,7 @@ use crate::environment::{Environment, Loaded};
 use crate::error::Result;
 use crate::plan::alerts::{About, incident};
 use crate::run::alerts::detail;
+use crate::run::outage::profile_fails;
 
 /// At most so often the outcome is written again because somebody changed the mailbox meanwhile.
 const CONFLICTS_MAX: u32 = 5;
@@ -52,7 +53,7 @@ pub(super) async fn conclude(
         record: None,
     };
     let settings = &loaded.organization.settings.alerts;
-    let Some(Failure { code, .. }) = failure else {
+    let Some(Failure { code, tried }) = failure else {
         close_earlier(environment, &about).await?;
         recover(environment, job, workload, now).await?;
         if let Some(profile) = &loaded.profile {
@@ -78,8 +79,11 @@ pub(super) async fn conclude(
     environment.store.close_alerts(&pattern, now).await?;
     let details = detail("job", job.id.to_string());
     environment
-        .raise(code, code.spec().level, &about, details, settings)
+        .raise_of_test(code, &about, details, settings)
         .await?;
+    if let (true, Some(profile)) = (tried, loaded.profile.as_deref()) {
+        profile_fails(environment, loaded, profile, &about, code).await?;
+    }
     if code.spec().class == Class::Transient {
         remember_trouble(environment, loaded, job, workload, code, &about).await?;
     }
@@ -151,10 +155,14 @@ async fn store_status(
         match failure {
             None => {
                 state.test_status = TestStatus::Success;
+                state.tested_at = Some(now);
                 state.enabled = true;
             }
             Some(Failure { code, tried }) => {
                 state.test_status = TestStatus::Failure;
+                if tried {
+                    state.tested_at = Some(now);
+                }
                 // An outage disables nobody (promise 9): what worked before goes on when it is over.
                 if tried && code.spec().class == Class::Permanent {
                     state.enabled = false;
