@@ -2,6 +2,7 @@
 
 use postroom_core::Organization;
 use postroom_core::alert::Subject;
+use postroom_core::approval::{Permission, permission};
 use postroom_core::organization::DeploymentKind;
 use postroom_core::principal::Principal;
 use postroom_core::profile::ProfileKind;
@@ -36,7 +37,8 @@ impl Admin {
     ///
     /// # Errors
     /// `NotFound` where there is no such setting; `InvalidInput` naming the settings whose values
-    /// cannot be used.
+    /// cannot be used; `PermissionDenied` where they say what has to be approved, or by whom, and the
+    /// permission model does not let the principal approve.
     pub async fn change_settings(
         &self,
         principal: &Principal,
@@ -123,6 +125,12 @@ impl Admin {
             validate(&after).map_err(|fields| EngineError::fields(action, &fields))?;
             environment::rules(&after)?;
             self.check_default_profile(action, &after).await?;
+            if concerns_approval(&before, &after)
+                && let Err(needed) = may_decide_about_approval(principal, &before)
+            {
+                let subject = Subject::Organization;
+                return self.refuse(principal, action, subject, &needed).await;
+            }
             let now = self.environment.now();
             let history = changes(&before, &after, &principal.name, now);
             match store.change_organization(&before, &after, &history).await {
@@ -195,6 +203,38 @@ impl Admin {
             store.change_organization(after, &next, &history).await?;
         }
         Ok(())
+    }
+}
+
+/// Whether a change touches what has to be approved, or by whom.
+fn concerns_approval(before: &Organization, after: &Organization) -> bool {
+    let asked = |of: &Organization| {
+        let settings = &of.settings;
+        (
+            settings.process_only_approved_users,
+            settings.process_only_approved_queues,
+            settings.permission_model,
+            of.deployment.kind,
+        )
+    };
+    asked(before) != asked(after)
+}
+
+/// Those who may approve by the permission model may also do without approval, and nobody else.
+/// Source: seed 001, "Remove requirement to approve mailboxes".
+fn may_decide_about_approval(
+    principal: &Principal,
+    organization: &Organization,
+) -> std::result::Result<(), String> {
+    let (kind, model) = (
+        organization.deployment.kind,
+        organization.settings.permission_model,
+    );
+    match permission(&principal.roles, kind, None, model) {
+        Permission::Yes => Ok(()),
+        Permission::No | Permission::NotApplicable => {
+            Err("roles that may approve email addresses".to_owned())
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use postroom_core::alert::Subject;
 use postroom_core::mailbox::DeliveryMethod;
 use postroom_core::organization::DeploymentKind;
-use postroom_core::principal::{Principal, Privilege};
+use postroom_core::principal::{Principal, Privilege, Role};
 use postroom_core::profile::{CredentialSource, EXCHANGE_ONLINE_PROFILE_NAME, ProfileKind};
 use postroom_core::support::{Severity, SupportPolicy};
 use postroom_core::{Code, Secret};
@@ -224,6 +224,44 @@ async fn a_date_from_which_email_is_processed_may_lie_only_so_far_back() {
         let asked = admin.test_mailbox_from(operator, world.ada_mailbox, from);
         assert_eq!(asked.await.is_ok(), allowed, "{days}");
     }
+}
+
+#[tokio::test]
+async fn who_may_approve_may_also_do_without_approval() {
+    let world = World::bare().await;
+    let (admin, operator) = (world.admin(), &world.operator);
+    let clerk = Principal::user(world.ada, "clerk")
+        .with_privilege(Privilege::ReadMailbox)
+        .with_privilege(Privilege::WriteOrganization);
+    let mut administrator = clerk.clone();
+    administrator.roles.insert(Role::SystemAdministrator);
+    for (name, value) in [
+        ("process_only_approved_users", "off"),
+        ("process_only_approved_queues", "off"),
+        ("permission_model", "newest"),
+        ("deployment.kind", "online"),
+    ] {
+        let wanted = settings(&[(name, value)]);
+        let error = admin.change_settings(&clerk, &wanted).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{name}");
+    }
+    // Whatever else there is, the privilege is enough for.
+    let other = settings(&[("item_attempts_max", "5")]);
+    admin.change_settings(&clerk, &other).await.unwrap();
+    let off = settings(&[("process_only_approved_users", "off")]);
+    let changed = admin.change_settings(&administrator, &off).await.unwrap();
+    assert!(!changed.settings.process_only_approved_users);
+    // Online that takes a role of the tenant, too.
+    let online = settings(&[("deployment.kind", "online")]);
+    admin.change_settings(operator, &online).await.unwrap();
+    let on = settings(&[("process_only_approved_users", "on")]);
+    let refused = admin.change_settings(&administrator, &on).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::PermissionDenied);
+    administrator.roles.insert(Role::GlobalAdministrator);
+    admin.change_settings(&administrator, &on).await.unwrap();
+    let trail = admin.audit_trail(operator, Page::first(100)).await.unwrap();
+    let refused = trail.iter().filter(|entry| !entry.allowed).count();
+    assert_eq!(refused, 5, "each is on record");
 }
 
 #[tokio::test]
