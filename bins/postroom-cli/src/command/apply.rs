@@ -10,6 +10,7 @@ use crate::api::{
     Action, Change, Declaration, DeclaredPassword, FieldChange, Finding, PlanOptions, Secrets, plan,
 };
 use crate::app::App;
+use crate::command::support;
 use crate::confirm::{Consent, MANY};
 use crate::declared::{Document, Place};
 use crate::failure::{Exit, Failure, Result};
@@ -192,6 +193,10 @@ impl Apply {
             }
             for slot in &change.passwords {
                 app.output.line(format!("    {}: set", slot.field()));
+            }
+            for finding in &change.support {
+                let text = support::line(app.output, finding, "");
+                app.output.line(format!("    {text}"));
             }
             if let Some(lost) = &change.destroys {
                 app.output

@@ -242,3 +242,38 @@ async fn each_change_answers_for_itself() {
         assert!(row.is_some(), "{subject}: {partly:?}");
     }
 }
+
+#[tokio::test]
+async fn what_is_not_supported_is_told_before_anything_is_changed() {
+    let folder = folder();
+    run(&folder, &["init", "--online"]).await.ok();
+    let document = "[[profile]]\nname = \"Tenant\"\nkind = \"exchange-online\"\n\
+        incoming.location = \"https://mail.example.org/EWS/Exchange.asmx\"\n\
+        incoming.credentials = \"mailbox\"\nincoming.impersonation = false\n";
+    folder.write("tenant.toml", document);
+    let planned = run(&folder, &["apply", "tenant.toml", "--dry-run"])
+        .await
+        .ok();
+    assert!(planned.out.contains("+ profile \"Tenant\""), "{planned:?}");
+    let rule = "online.mailbox-credentials";
+    assert!(
+        planned.out.contains(&format!("warning {rule}: ")),
+        "{planned:?}"
+    );
+    let json = ["apply", "tenant.toml", "--dry-run", "--output", "json"];
+    let json = run(&folder, &json).await.ok().json();
+    let findings = json["apply"]["changes"][0]["support"].as_array().unwrap();
+    assert!(findings.iter().any(|one| one["rule"] == rule), "{json}");
+    // Under the strict policy it is an error of the file, with its line.
+    let strict = format!("[organization]\nsettings.support_policy = \"strict\"\n{document}");
+    folder.write("strict.toml", strict);
+    let before = run(&folder, &["export"]).await.ok().out;
+    let refused = run(&folder, &["apply", "strict.toml", "--yes"]).await;
+    let refused = refused.failed(2, "invalid-input");
+    let found = refused
+        .err
+        .lines()
+        .any(|told| told.starts_with("strict.toml:7:") && told.contains(rule));
+    assert!(found, "{refused:?}");
+    assert_eq!(run(&folder, &["export"]).await.ok().out, before);
+}

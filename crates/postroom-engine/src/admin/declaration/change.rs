@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use postroom_core::{MailboxId, PartyId, ProfileId};
+use postroom_core::{MailboxId, PartyId, ProfileId, support};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -117,6 +117,8 @@ pub struct Change {
     pub passwords: Vec<Slot>,
     /// What is lost by it, where something is.
     pub destroys: Option<String>,
+    /// What the support check says about a profile as it will be; nothing of it is refused.
+    pub support: Vec<support::Finding>,
 }
 
 impl Change {

@@ -7,8 +7,10 @@ mod profiles;
 use std::collections::{BTreeMap, BTreeSet};
 
 use postroom_core::party::Party;
-use postroom_core::settings;
-use postroom_core::{EmailAddress, Mailbox, MailboxId, Organization, PartyId, ProfileId};
+use postroom_core::{
+    EmailAddress, Mailbox, MailboxId, Organization, PartyId, ProfileId, ServerProfile,
+};
+use postroom_core::{settings, support};
 use serde_json::{Value, json};
 
 use super::change::{Action, Change, FieldChange, Target};
@@ -88,6 +90,8 @@ struct Planner<'a> {
     named: BTreeSet<MailboxId>,
     /// Profiles that mailboxes will have, or that are the default.
     used_profiles: BTreeSet<ProfileId>,
+    /// Profiles as they are declared.
+    profiles: BTreeMap<ProfileId, ServerProfile>,
 }
 
 impl<'a> Planner<'a> {
@@ -129,6 +133,7 @@ impl<'a> Planner<'a> {
             findings: Vec::new(),
             named: BTreeSet::new(),
             used_profiles: BTreeSet::new(),
+            profiles: BTreeMap::new(),
         }
     }
 
@@ -173,6 +178,16 @@ impl<'a> Planner<'a> {
             }
             let message = format!("{spelled} {message}");
             self.find(noun, index, Some(&spelled), message);
+        }
+    }
+
+    /// What the support policy refuses.
+    fn unsupported(&mut self, noun: Noun, index: usize, finding: &support::Finding) {
+        if finding.severity == support::Severity::Refused {
+            let field = Some(finding.field).filter(|field| !field.is_empty());
+            let (rule, text, here) = (finding.rule, finding.text, finding.here);
+            let message = format!("the support policy refuses it ({rule}): {text} {here}");
+            self.find(noun, index, field, message);
         }
     }
 
@@ -231,6 +246,7 @@ impl<'a> Planner<'a> {
                 index: Some(0),
                 fields,
                 passwords: Vec::new(),
+                support: Vec::new(),
                 destroys: moved.then(|| "changes who may approve addresses".to_owned()),
             })
         };
@@ -280,6 +296,7 @@ impl<'a> Planner<'a> {
             index: None,
             fields: Vec::new(),
             passwords: Vec::new(),
+            support: Vec::new(),
             destroys: Some(destroys.to_owned()),
         };
         let left = self

@@ -3,6 +3,7 @@ use postroom_core::mailbox::MailboxOwner;
 use postroom_core::organization::{Deployment, DeploymentKind};
 use postroom_core::party::{Party, PartyKind};
 use postroom_core::profile::ProfileKind;
+use postroom_core::support::SupportPolicy;
 use postroom_core::{
     Mailbox, MailboxId, Organization, OrganizationId, PartyId, ProfileId, ServerProfile,
 };
@@ -408,4 +409,42 @@ fn a_password_is_set_once() {
     assert_eq!(changes[0].fields, []);
     office.passwords_in_place.insert(uses[0].key);
     assert_eq!(plan(&office, &wanted, &PlanOptions::default()), Ok(vec![]));
+}
+
+#[test]
+fn a_strict_support_policy_refuses_before_anything_is_done() {
+    let mut current = office();
+    current.providers.clear();
+    let document = json!({
+        "profile": [{
+            "name": "Post", "kind": "pop3-smtp",
+            "incoming": { "location": "pop.gmail.com" },
+            "outgoing": { "location": "smtp.gmail.com" },
+        }, {
+            "name": "Other", "kind": "pop3-smtp",
+            "incoming": { "location": "pop.fabrikam.example" },
+            "outgoing": { "location": "smtp.fabrikam.example" },
+        }],
+        "user": [{
+            "name": "Ben", "address": "ben@example.org", "profile": "Post", "items": "server_side",
+        }],
+    });
+    let (wanted, _) = Declaration::read(&document);
+    let changes = plan(&current, &wanted, &PlanOptions::default()).unwrap();
+    let said: Vec<_> = changes[1].support.iter().map(|one| one.rule).collect();
+    assert!(said.contains(&"matrix.email"), "{said:?}");
+    assert_eq!(changes[2].support, []);
+    current.organization.settings.support_policy = SupportPolicy::Strict;
+    let findings = plan(&current, &wanted, &PlanOptions::default()).unwrap_err();
+    for (whose, field, rule) in [
+        ("profile \"Other\"", "kind", "(matrix.email)"),
+        ("user ben@example.org", "items", "(matrix.items)"),
+    ] {
+        assert!(
+            findings.iter().any(|finding| finding.subject == whose
+                && finding.field.as_deref() == Some(field)
+                && finding.message.contains(rule)),
+            "{rule}: {findings:?}"
+        );
+    }
 }

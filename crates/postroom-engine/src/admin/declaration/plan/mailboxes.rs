@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use postroom_core::approval::ApprovalState;
 use postroom_core::mailbox::MailboxOwner;
+use postroom_core::support::{SupportPolicy, check};
 use postroom_core::{EmailAddress, Mailbox, MailboxId, PartyId, Workload};
 use serde_json::{Value, json};
 
@@ -126,6 +127,9 @@ impl Planner<'_> {
                 next.clone()
             }
         };
+        if stored.is_none() || edit.changes_delivery() {
+            self.mailbox_supported(noun, index, &edited);
+        }
         let passwords = self.passwords_of(noun, index, |_| {
             let address = next.address.as_ref().map(ToString::to_string);
             next.user_name.clone().or(address)
@@ -159,7 +163,26 @@ impl Planner<'_> {
             fields,
             passwords,
             destroys,
+            support: Vec::new(),
         })
+    }
+
+    /// What a strict support policy refuses of a mailbox is a finding.
+    fn mailbox_supported(&mut self, noun: Noun, index: usize, mailbox: &Mailbox) {
+        let policy = self.organization.settings.support_policy;
+        let Some(profile) = mailbox.profile.filter(|_| policy == SupportPolicy::Strict) else {
+            return;
+        };
+        let stored = || self.current.profiles.iter().find(|one| one.id == profile);
+        let Some(profile) = self.profiles.get(&profile).or_else(stored).cloned() else {
+            return;
+        };
+        let of_profile = check(&self.organization, &profile, None, policy);
+        for finding in check(&self.organization, &profile, Some(mailbox), policy) {
+            if !of_profile.contains(&finding) {
+                self.unsupported(noun, index, &finding);
+            }
+        }
     }
 
     /// A mailbox as it comes to be, with the defaults that the declaration gives the organization.

@@ -152,6 +152,7 @@ impl Planner<'_> {
             return None;
         }
         Some(Change {
+            support: Vec::new(),
             action: stored.map_or(Action::Create, |_| Action::Update),
             noun: Noun::Party,
             subject: subject(Noun::Party, index, entry),

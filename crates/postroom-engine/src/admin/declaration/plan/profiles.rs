@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use postroom_core::profile::ProfileKind;
-use postroom_core::{ProfileId, ServerProfile};
+use postroom_core::{ProfileId, ServerProfile, support};
 
 use super::{
     Action, Change, FieldChange, Noun, OWNER, Planner, Reference, Slot, Target, differences,
@@ -33,6 +33,7 @@ impl Planner<'_> {
                     fields: vec![owner],
                     passwords: Vec::new(),
                     destroys: None,
+                    support: Vec::new(),
                     ..change.clone()
                 });
             }
@@ -88,6 +89,12 @@ impl Planner<'_> {
             Slot::Outgoing => next.outgoing.user_name.clone(),
             Slot::Incoming | Slot::Mailbox => next.incoming.user_name.clone(),
         });
+        let support = if sound && stored != Some(&next) {
+            self.supported(index, &next)
+        } else {
+            Vec::new()
+        };
+        self.profiles.insert(next.id, next.clone());
         let change = |action, target, fields: Vec<FieldChange>, destroys| Change {
             action,
             noun: Noun::Profile,
@@ -97,6 +104,7 @@ impl Planner<'_> {
             fields,
             passwords: passwords.clone(),
             destroys,
+            support: support.clone(),
         };
         let Some(stored) = stored else {
             let fields = everything(&after, &given);
@@ -107,6 +115,16 @@ impl Planner<'_> {
         let destroys = stops.then(|| "stops the traffic of all its mailboxes".to_owned());
         let target = Target::Profile(stored.id);
         Some(change(Action::Update, target, fields, destroys))
+    }
+
+    /// What the support check says about a profile; what the policy refuses is a finding.
+    fn supported(&mut self, index: usize, profile: &ServerProfile) -> Vec<support::Finding> {
+        let policy = self.organization.settings.support_policy;
+        let said = support::check(&self.organization, profile, None, policy);
+        for finding in &said {
+            self.unsupported(Noun::Profile, index, finding);
+        }
+        said
     }
 
     /// There must be a provider for the kind.
