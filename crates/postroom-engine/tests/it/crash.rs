@@ -1,8 +1,8 @@
 //! A store, an application and a mail system that stop working at a chosen call, as if the process
 //! had died there: before the call had its effect, or right after it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -42,6 +42,8 @@ pub(crate) struct Fuse {
     blown: AtomicBool,
     after_effect: bool,
     crm_down: bool,
+    /// Somebody else changes these mailboxes right before they are written, so often.
+    meddling: Mutex<(Vec<MailboxId>, u32)>,
 }
 
 impl Fuse {
@@ -52,6 +54,7 @@ impl Fuse {
             blown: AtomicBool::new(false),
             after_effect,
             crm_down: false,
+            meddling: Mutex::default(),
         })
     }
 
@@ -62,7 +65,31 @@ impl Fuse {
             blown: AtomicBool::new(false),
             after_effect: false,
             crm_down: true,
+            meddling: Mutex::default(),
         })
+    }
+
+    /// Nobody dies; somebody else changes these mailboxes right before they are written, so often.
+    pub(crate) fn meddling(mailboxes: Vec<MailboxId>, times: u32) -> Arc<Self> {
+        let fuse = Self::new(-1, false);
+        *fuse.meddling.lock().unwrap_or_else(PoisonError::into_inner) = (mailboxes, times);
+        fuse
+    }
+
+    async fn meddle(&self, store: &dyn Store) {
+        let ids = {
+            let mut meddling = self.meddling.lock().unwrap_or_else(PoisonError::into_inner);
+            let (ids, times) = &mut *meddling;
+            match times.checked_sub(1) {
+                None => return,
+                Some(left) => *times = left,
+            }
+            ids.clone()
+        };
+        for mut mailbox in store.mailboxes_by_id(&ids).await.unwrap_or_default() {
+            mailbox.name.push('*');
+            store.update_mailbox(&mailbox).await.unwrap();
+        }
     }
 
     pub(crate) fn blown(&self) -> bool {
@@ -130,6 +157,9 @@ macro_rules! store {
         #[async_trait]
         impl Store for CrashingStore {
             $(async fn $name(&self, $($arg: $ty),*) -> Result<$ret> {
+                if stringify!($name) == "update_mailboxes" {
+                    self.1.meddle(&*self.0).await;
+                }
                 self.1.guard(self.0.$name($($arg),*)).await
             })*
         }

@@ -12,6 +12,7 @@ mod connections;
 mod crash;
 mod crashes;
 mod incoming;
+mod many;
 mod outgoing;
 mod reports;
 mod running;
