@@ -48,7 +48,7 @@ pub(crate) use postroom::net::{ReqwestTransport, TransportSettings};
 pub(crate) use postroom::provider::OpContext;
 pub(crate) use postroom::provider::context::{Clock, Randomness, SystemClock, SystemRandomness};
 pub(crate) use postroom::sqlite::{
-    EmailFilter, EmailView, KeySource, NewEmail, PartyFilter, SqliteCrm, SqliteStorage,
+    EmailFilter, EmailView, KeySource, NewEmail, PartyFilter, PartyView, SqliteCrm, SqliteStorage,
     StorageOptions, begin_key_rotation, create_key_file, finish_key_rotation,
 };
 pub(crate) use postroom::store::{

@@ -67,6 +67,7 @@ pub(crate) fn profile(profile: &ServerProfile) -> Value {
         "connections_max": profile.connections_max,
         "move_undelivered": profile.move_undelivered,
         "email_alert_to_owner": profile.email_alert_to_owner,
+        "owner": profile.owner.map(|owner| owner.to_string()),
         "owner_address": profile.owner_address.as_ref().map(|a| a.as_str()),
         "server_version": profile.server_version.map(crate::api::ExchangeVersion::as_str),
         "tenant": profile.tenant,

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::api::{
-    Code, ConnectionStep, ConnectionTest, Direction, EmailAddress, ServerProfile, StepOutcome,
-    TestOutcome,
+    AdminError, Code, ConnectionStep, ConnectionTest, Direction, EmailAddress, ServerProfile,
+    StepOutcome, TestOutcome,
 };
 use crate::app::App;
 use crate::failure::{Exit, Failure, Result};
@@ -108,6 +108,11 @@ pub(crate) async fn show(app: &App<'_>, profile: &ServerProfile) -> Result {
         .connection_test(&app.principal, profile.id)
         .await?;
     let mut rows = view::profile_rows(profile);
+    if let Some(owner) = profile.owner {
+        let known = app.crm().party(owner).await.map_err(AdminError::from)?;
+        let name = known.map_or_else(|| owner.to_string(), |known| known.party.name);
+        rows.push(view::row("Owner", name));
+    }
     let words = last.as_ref().map_or_else(|| "never".to_owned(), in_words);
     rows.push(view::row("Last connection test", words));
     app.output.table(["Profile", ""], rows);

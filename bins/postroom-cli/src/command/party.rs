@@ -4,7 +4,8 @@ use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::api::{
-    EmailAddress, MailboxOwner, NewMailbox, Page, PartyFilter, PartyId, PartyKind, nearest,
+    EmailAddress, MailboxOwner, NewMailbox, Page, PartyFilter, PartyId, PartyKind, PartyView,
+    nearest,
 };
 use crate::app::{App, LIST_MAX};
 use crate::failure::{Failure, Result};
@@ -235,38 +236,56 @@ async fn with_mailbox(app: &App<'_>, kind: PartyKind, name: &str, address: Email
     Ok(())
 }
 
-/// Activates or deactivates a user or queue, and the mailbox with it.
-async fn switch(app: &App<'_>, kind: PartyKind, text: &str, active: bool) -> Result {
-    let mut filter = PartyFilter::default();
-    filter.kind = Some(kind);
-    let parties = app
-        .crm()
-        .list_parties(&filter, Page::first(LIST_MAX))
-        .await
-        .map_err(stored)?;
+/// The party of that name, address or id among those of some kinds.
+pub(crate) async fn find(app: &App<'_>, kinds: &[PartyKind], text: &str) -> Result<PartyView> {
+    let mut parties = Vec::new();
+    for kind in kinds {
+        let mut filter = PartyFilter::default();
+        filter.kind = Some(*kind);
+        let mut page = Page::first(LIST_MAX);
+        loop {
+            let found = app
+                .crm()
+                .list_parties(&filter, page)
+                .await
+                .map_err(stored)?;
+            let last = u32::try_from(found.len()).is_ok_and(|count| count < LIST_MAX);
+            parties.extend(found);
+            if last {
+                break;
+            }
+            page = page.next();
+        }
+    }
+    let kinds: Vec<_> = kinds.iter().map(|kind| kind.as_str()).collect();
+    let kinds = kinds.join(" or ");
     let wanted = text.trim().to_lowercase();
-    let mut found = parties.iter().filter(|one| {
+    let fits = |one: &PartyView| {
         one.party.name.to_lowercase() == wanted
             || one.party.id.to_string() == wanted
             || one.addresses.iter().any(|a| a.normalized() == wanted)
-    });
-    let (found, another) = (found.next(), found.next());
-    if another.is_some() {
-        let kind = kind.as_str();
-        return Err(
-            Failure::usage(format!("{text} is the name or address of several {kind}s"))
-                .hint(format!("Use the id, which postroom {kind} list shows.")),
-        );
-    }
-    let Some(found) = found else {
-        let names = parties.iter().map(|one| one.party.name.as_str());
-        let failure = Failure::not_found(format!("there is no {} {text}", kind.as_str()));
-        return Err(match nearest(text, names) {
-            Some(name) => failure.hint(format!("Did you mean {name}?")),
-            None => failure.hint(format!("postroom {} list shows them.", kind.as_str())),
-        });
     };
-    let mut party = found.party.clone();
+    let names: Vec<_> = parties.iter().map(|one| one.party.name.clone()).collect();
+    let mut found = parties.into_iter().filter(fits);
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one),
+        (Some(_), Some(_)) => {
+            let message = format!("{text} is the name or address of more than one {kinds}");
+            Err(Failure::usage(message).hint("Use the id, which postroom party list shows."))
+        }
+        (None, _) => {
+            let failure = Failure::not_found(format!("there is no {kinds} {text}"));
+            Err(match nearest(text, names.iter().map(String::as_str)) {
+                Some(name) => failure.hint(format!("Did you mean {name}?")),
+                None => failure.hint("postroom party list shows them."),
+            })
+        }
+    }
+}
+
+/// Activates or deactivates a user or queue, and the mailbox with it.
+async fn switch(app: &App<'_>, kind: PartyKind, text: &str, active: bool) -> Result {
+    let mut party = find(app, &[kind], text).await?.party;
     party.active = active;
     app.crm().save_party(&party).await.map_err(stored)?;
     let mailbox = app

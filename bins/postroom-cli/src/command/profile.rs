@@ -175,7 +175,7 @@ impl Profile {
                 if let Some(name) = name {
                     profile.name = name;
                 }
-                fields.apply(&mut profile)?;
+                fields.apply(app, &mut profile).await?;
                 let saved = admin.update_profile(principal, &profile).await?;
                 show_saved(app, &saved.profile, &saved);
                 Ok(())
@@ -255,7 +255,7 @@ async fn create(
     password: &PasswordSource,
     default: bool,
 ) -> Result {
-    fields.apply(&mut profile)?;
+    fields.apply(app, &mut profile).await?;
     // Asked for before anything is stored, so that an empty answer leaves nothing behind.
     let secret = match (
         profile.incoming.user_name.clone(),

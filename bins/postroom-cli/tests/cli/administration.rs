@@ -173,6 +173,41 @@ async fn contradictions_of_a_profile_name_their_field() {
     assert!(ran.err.contains("used by: Ada"), "{ran:?}");
 }
 
+#[tokio::test]
+async fn a_profile_has_an_owner_by_name() {
+    let office = Office::open().await;
+    office.run(&["user", "create", "Ada", ADA]).await.ok();
+    let update = ["profile", "update", "Office", "--owner"];
+    for who in ["ada", ADA] {
+        office.run(&[&update[..], &[who]].concat()).await.ok();
+        let shown = office.run(&["profile", "show", "Office"]).await.ok();
+        let row = shown.out.lines().find(|line| line.contains("Owner"));
+        assert!(row.is_some_and(|row| row.contains("Ada")), "{shown:?}");
+        office.run(&[&update[..], &["none"]].concat()).await.ok();
+        let shown = json(&office, &["profile", "show", "Office"]).await;
+        assert_eq!(shown["profile"]["owner"], Value::Null);
+    }
+    let ran = office.run(&[&update[..], &["Addo"]].concat()).await;
+    let ran = ran.failed(4, "not-found");
+    assert!(ran.err.contains("Did you mean Ada?"), "{ran:?}");
+    let url = office.listening.url();
+    let made = [
+        "profile",
+        "create",
+        "Second",
+        "--url",
+        &url,
+        "--credentials",
+        "mailbox",
+        "--owner",
+        "Ada",
+        "--output",
+        "json",
+    ];
+    let made = office.run(&made).await.ok().json();
+    assert!(made["profile"]["owner"].is_string(), "{made}");
+}
+
 fn secrets_work(ran: Ran) {
     assert!(!ran.out.contains(PASSWORD) && !ran.err.contains(PASSWORD));
     ran.ok();

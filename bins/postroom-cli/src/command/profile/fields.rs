@@ -7,8 +7,10 @@ use clap::{Args, ValueEnum};
 
 use crate::api::{
     AuthenticationProtocol, CredentialSource, EmailAddress, Endpoint, ExchangeVersion,
-    OutgoingProtocol, ServerProfile, Timestamp,
+    OutgoingProtocol, PartyKind, ServerProfile, Timestamp,
 };
+use crate::app::App;
+use crate::command::party;
 use crate::failure::{Failure, Result};
 
 /// Whose credentials open the connection.
@@ -156,6 +158,10 @@ pub(crate) struct Fields {
     /// Move messages that could not be recorded to the folder Undeliverable (Exchange only).
     #[arg(long, value_name = "BOOL")]
     move_undelivered: Option<bool>,
+    /// Whose it is, a user or team by name, address or id: alerts about the profile are on their wall;
+    /// `none` takes it away.
+    #[arg(long, value_name = "WHO")]
+    owner: Option<String>,
     /// Email the owner when more than half of the mailboxes fail within an hour.
     #[arg(long, value_name = "BOOL")]
     email_alert: Option<bool>,
@@ -214,7 +220,16 @@ fn port(text: Option<&String>, what: &str) -> Result<Option<Option<u16>>> {
 
 impl Fields {
     /// Sets what was given.
-    pub(super) fn apply(&self, profile: &mut ServerProfile) -> Result {
+    pub(super) async fn apply(&self, app: &App<'_>, profile: &mut ServerProfile) -> Result {
+        if let Some(who) = optional(self.owner.as_ref()) {
+            profile.owner = match who {
+                None => None,
+                Some(who) => {
+                    let kinds = [PartyKind::User, PartyKind::Team];
+                    Some(party::find(app, &kinds, &who).await?.party.id)
+                }
+            };
+        }
         self.apply_locations(profile)?;
         let exchange = profile.kind.is_exchange();
         credentials(
