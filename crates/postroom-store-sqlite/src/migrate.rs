@@ -33,6 +33,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "administration",
         sql: include_str!("../migrations/0003_administration.sql"),
     },
+    Migration {
+        version: 4,
+        name: "status",
+        sql: include_str!("../migrations/0004_status.sql"),
+    },
 ];
 
 /// What a file is, by its header.

@@ -137,17 +137,25 @@ fn check_free(connection: &Connection, mailbox: &Mailbox) -> Outcome<()> {
 }
 
 pub(super) fn update(write: &Write<'_>, mailbox: &Mailbox) -> Outcome<Mailbox> {
-    let (no, revision, unchanged) = one(
+    let key = name_key(mailbox);
+    let (no, revision, unchanged, listed) = one(
         write,
         "mailboxes",
-        "SELECT no, revision, address, party FROM mailboxes WHERE id = ?1",
+        "SELECT no, revision, address, party, name_key, profile, active, approval, kind
+         FROM mailboxes WHERE id = ?1",
         params![mailbox.id.bytes()],
         |row| {
             let address = mailbox.address.as_ref().map(EmailAddress::normalized);
             let party = mailbox.owner.party();
             let unchanged = row.get::<Option<String>>(2)?.as_deref() == address.as_deref()
                 && row.maybe_id(3)? == party;
-            Ok((row.get::<i64>(0)?, row.unsigned(1)?, unchanged))
+            let listed = unchanged
+                && row.text(4)? == key
+                && row.maybe_id(5)? == mailbox.profile
+                && row.get::<bool>(6)? == mailbox.active
+                && row.text(7)? == mailbox.approval.as_str()
+                && row.text(8)? == mailbox.owner.kind().as_str();
+            Ok((row.get::<i64>(0)?, row.unsigned(1)?, unchanged, listed))
         },
     )?
     .ok_or_else(|| Failure::not_found("mailbox"))?;
@@ -193,13 +201,22 @@ pub(super) fn update(write: &Write<'_>, mailbox: &Mailbox) -> Outcome<Mailbox> {
             ],
         )?;
     }
+    if listed {
+        // No index holds what changed: none of them is written.
+        change(
+            write,
+            "UPDATE mailboxes SET revision = ?2, definition = ?3 WHERE no = ?1",
+            params![no, int(changed.revision), json(&changed)?],
+        )?;
+        return Ok(changed);
+    }
     change(
         write,
         "UPDATE mailboxes SET name_key = ?2, address = ?3, party = ?4, profile = ?5, active = ?6,
              revision = ?7, definition = ?8, approval = ?9, kind = ?10 WHERE no = ?1",
         params![
             no,
-            name_key(&changed),
+            key,
             changed.address.as_ref().map(EmailAddress::normalized),
             changed.owner.party().as_ref().map(Id::bytes),
             changed.profile.as_ref().map(Id::bytes),
@@ -520,15 +537,19 @@ macro_rules! listing {
                AND (?3 IS NULL OR instr(name_key, ?3) > 0)
                AND (?4 IS NULL OR approval = ?4) AND (?5 IS NULL OR kind = ?5)
                AND CASE ?6
-                   WHEN 'enabled' THEN EXISTS (SELECT 1 FROM workloads
+                   WHEN 'enabled' THEN EXISTS (SELECT 1
+                       FROM workloads INDEXED BY workloads_enabled
                        WHERE mailbox_no = mailboxes.no AND enabled = 1)
-                   WHEN 'not_enabled' THEN NOT EXISTS (SELECT 1 FROM workloads
+                   WHEN 'not_enabled' THEN NOT EXISTS (SELECT 1
+                       FROM workloads INDEXED BY workloads_enabled
                        WHERE mailbox_no = mailboxes.no AND enabled = 1)
-                   WHEN 'failing' THEN EXISTS (SELECT 1 FROM workloads
-                       WHERE mailbox_no = mailboxes.no
+                   WHEN 'failing' THEN EXISTS (SELECT 1
+                       FROM workloads INDEXED BY workloads_unwell
+                       WHERE mailbox_no = mailboxes.no AND health <> '{\"health\":\"healthy\"}'
                          AND json_extract(health, '$.health') IN ('retrying', 'failing'))
-                   WHEN 'disabled' THEN EXISTS (SELECT 1 FROM workloads
-                       WHERE mailbox_no = mailboxes.no
+                   WHEN 'disabled' THEN EXISTS (SELECT 1
+                       FROM workloads INDEXED BY workloads_unwell
+                       WHERE mailbox_no = mailboxes.no AND health <> '{\"health\":\"healthy\"}'
                          AND json_extract(health, '$.health') = 'disabled')
                    ELSE 1 END
              ORDER BY name_key, no LIMIT ?7 OFFSET ?8"
@@ -607,5 +628,9 @@ mod tests {
     #[test]
     fn the_text_of_good_health_is_its_json() {
         assert_eq!(json(&Health::Healthy).expect("JSON"), HEALTHY);
+        // The index of those that are not well, and what is asked of it.
+        let quoted = format!("health <> '{HEALTHY}'");
+        assert!(include_str!("../../migrations/0004_status.sql").contains(&quoted));
+        assert!(listing!("id").contains(&quoted));
     }
 }
