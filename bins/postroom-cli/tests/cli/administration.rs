@@ -187,7 +187,7 @@ async fn a_profile_has_an_owner_by_name() {
         let shown = json(&office, &["profile", "show", "Office"]).await;
         assert_eq!(shown["profile"]["owner"], Value::Null);
     }
-    let ran = office.run(&[&update[..], &["Addo"]].concat()).await;
+    let ran = office.run(&[&update[..], &["Adda"]].concat()).await;
     let ran = ran.failed(4, "not-found");
     assert!(ran.err.contains("Did you mean Ada?"), "{ran:?}");
     let url = office.listening.url();
