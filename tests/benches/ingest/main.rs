@@ -12,22 +12,26 @@
 //! the answers read to the end and thrown away. The engine parses, correlates, decides and commits
 //! durably beside that. Both use the same kind of connection: TLS, as every profile has it unless it is
 //! told otherwise, and plain HTTP.
-#![expect(clippy::print_stdout, reason = "a bench prints its figures")]
+#![expect(
+    clippy::print_stdout,
+    clippy::expect_used,
+    reason = "a bench prints its figures, and helpers of tests may fail"
+)]
 
-mod memory;
-mod messages;
 mod processor;
 mod recording;
 mod setup;
+#[path = "../shared/mod.rs"]
+mod shared;
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
-use memory::Memory;
 use processor::Processor;
 use recording::Recording;
-use setup::{Server, Subject};
+use setup::Server;
+use shared::memory::Memory;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -72,7 +76,7 @@ async fn many(count: u32, rounds: u32, tls: bool) -> anyhow::Result<()> {
     let mut ratios = Vec::new();
     for round in 1..=rounds {
         let recording = Recording::new(&server)?;
-        let subject = Subject::prepare(&server, &recording).await?;
+        let subject = server.subject(&recording).await?;
         let memory = Memory::start();
         let processor = Processor::of(&server);
         recording.start();
@@ -115,7 +119,7 @@ async fn many(count: u32, rounds: u32, tls: bool) -> anyhow::Result<()> {
 async fn one_large(megabytes: u32) -> anyhow::Result<()> {
     let server = Server::start(&format!("large:{megabytes}"), true)?;
     let recording = Recording::new(&server)?;
-    let subject = Subject::prepare(&server, &recording).await?;
+    let subject = server.subject(&recording).await?;
     let memory = Memory::start();
     let started = Instant::now();
     subject.ingest(1).await?;

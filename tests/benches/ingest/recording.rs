@@ -24,7 +24,7 @@ struct Shared {
 
 impl Recording {
     pub(crate) fn new(server: &Server) -> anyhow::Result<Self> {
-        let transport = ReqwestTransport::new(TransportSettings::of_profile(&server.profile()?))?;
+        let transport = ReqwestTransport::new(TransportSettings::of_profile(&server.profile()))?;
         Ok(Self(Arc::new(Shared {
             transport,
             noting: AtomicBool::new(false),

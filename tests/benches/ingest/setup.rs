@@ -4,27 +4,16 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail, ensure};
-use postroom_core::channel::Channel;
-use postroom_core::job::JobKind;
-use postroom_core::mailbox::{DeliveryMethod, MailboxOwner};
-use postroom_core::organization::{Deployment, DeploymentKind};
-use postroom_core::party::PartyKind;
-use postroom_core::principal::Principal;
+use anyhow::{Context as _, bail};
 use postroom_core::profile::ProfileKind;
-use postroom_core::tracking::TrackingFilter;
-use postroom_core::{Organization, OrganizationId, ProfileId, Secret, ServerProfile, Timestamp};
-use postroom_engine::{Engine, MailboxEdit, NewMailbox, ProfileDirection};
+use postroom_core::{ProfileId, ServerProfile, Timestamp};
 use postroom_ews::EwsFactory;
-use postroom_provider::ProviderRegistry;
 use postroom_simulator::exchange::{Exchange, ListenOptions};
-use postroom_simulator::model::Account;
-use postroom_store::{LedgerFilter, Page};
-use postroom_store_sqlite::{KeySource, SqliteStorage, StorageOptions, create_key_file};
-use tempfile::TempDir;
+use postroom_simulator::model;
 
-use crate::messages;
 use crate::recording::Recording;
+use crate::shared::messages;
+use crate::shared::subject::{Account, Subject};
 
 const DESK: &str = "desk@here.example";
 const SERVICE: &str = "service@here.example";
@@ -73,7 +62,7 @@ impl Server {
     }
 
     /// A profile for this server.
-    pub(crate) fn profile(&self) -> anyhow::Result<ServerProfile> {
+    pub(crate) fn profile(&self) -> ServerProfile {
         let mut profile = ServerProfile::new(
             ProfileId::from_random([7; 16]),
             "Simulated Exchange",
@@ -84,7 +73,19 @@ impl Server {
         profile.danger_allow_plain_http = self.authority.is_none();
         profile.extra_authorities_pem.clone_from(&self.authority);
         profile.process_email_from = Some(Timestamp::EPOCH);
-        Ok(profile)
+        profile
+    }
+
+    /// An engine with one mailbox that takes all email, ready to ingest.
+    pub(crate) async fn subject(&self, recording: &Recording) -> anyhow::Result<Subject> {
+        let factory = EwsFactory::exchange_server().with_transport(Arc::new(recording.clone()));
+        let account = Account {
+            profile: self.profile(),
+            address: DESK,
+            user: SERVICE,
+            password: PASSWORD,
+        };
+        Subject::prepare(Arc::new(factory), &account).await
     }
 }
 
@@ -117,9 +118,9 @@ pub(crate) fn serve(plan: &str, tls: bool) -> anyhow::Result<()> {
         sizes.get(sizes.len() / 2).copied().unwrap_or_default(),
     );
     let exchange = Exchange::builder()
-        .account(Account::new(DESK))
+        .account(model::Account::new(DESK))
         .account(
-            Account::new(SERVICE)
+            model::Account::new(SERVICE)
                 .login(SERVICE, PASSWORD)
                 .impersonates_everybody(),
         )
@@ -147,111 +148,4 @@ pub(crate) fn serve(plan: &str, tls: bool) -> anyhow::Result<()> {
     std::io::stdin().read_to_end(&mut Vec::new())?;
     drop(listening);
     Ok(())
-}
-
-/// An engine with one mailbox that takes all email, ready to ingest.
-#[derive(Debug)]
-pub(crate) struct Subject {
-    engine: Engine,
-    storage: SqliteStorage,
-    _folder: TempDir,
-}
-
-impl Subject {
-    pub(crate) async fn prepare(server: &Server, recording: &Recording) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let key = folder.path().join("key");
-        create_key_file(&key)?;
-        let options = StorageOptions::new(folder.path().join("postroom.sqlite"))
-            .with_key(KeySource::File(key.clone()));
-        let organization = Organization::new(
-            OrganizationId::from_random([1; 16]),
-            "Bench",
-            Deployment::new(DeploymentKind::OnPremises),
-        );
-        let storage = SqliteStorage::create(&options, &organization)?;
-        let registry = ProviderRegistry::new().with(Arc::new(
-            EwsFactory::exchange_server().with_transport(Arc::new(recording.clone())),
-        ));
-        let engine = Engine::builder(storage.store(), storage.crm(), registry).build()?;
-        let (admin, operator) = (engine.admin(), Principal::operator("bench"));
-        let profile = admin.create_profile(&operator, &server.profile()?).await?;
-        admin
-            .set_profile_credentials(
-                &operator,
-                profile.id,
-                ProfileDirection::Incoming,
-                SERVICE,
-                &Secret::new(PASSWORD),
-                Channel::Local,
-            )
-            .await?;
-        let queue = storage
-            .crm()
-            .create_party(PartyKind::Queue, "Desk", &[DESK.parse()?], None)
-            .await?;
-        let new = NewMailbox::new("Desk", MailboxOwner::Queue(queue), Some(DESK.parse()?));
-        let mailbox = admin.create_mailbox(&operator, new).await?;
-        let mut edit = MailboxEdit::new();
-        edit.profile = Some(Some(profile.id));
-        edit.incoming = Some(DeliveryMethod::ServerSide);
-        edit.outgoing = Some(DeliveryMethod::None);
-        edit.items = Some(DeliveryMethod::None);
-        edit.filter = Some(TrackingFilter::All);
-        admin.edit_mailbox(&operator, mailbox.id, &edit).await?;
-        for (_, outcome) in admin.approve(&operator, &[mailbox.id]).await {
-            outcome?;
-        }
-        let job = admin
-            .test_mailbox(&operator, mailbox.id, JobKind::TestAndEnable)
-            .await?;
-        let job = admin.run_job(&operator, job.id).await?;
-        ensure!(
-            job.steps.iter().all(|step| step.failure.is_none()),
-            "the test failed: {:?}",
-            job.steps
-        );
-        Ok(Self {
-            engine,
-            storage,
-            _folder: folder,
-        })
-    }
-
-    /// Runs until every message is a record.
-    pub(crate) async fn ingest(&self, count: u64) -> anyhow::Result<()> {
-        for _ in 0..1000 {
-            self.engine.step().await?;
-            let counts = self.storage.store().ledger_counts(None).await?;
-            let delivered = counts.get("delivered").copied().unwrap_or_default();
-            if delivered == count {
-                ensure!(
-                    counts.values().sum::<u64>() == count,
-                    "rows beside the delivered ones: {counts:?}"
-                );
-                return Ok(());
-            }
-            let others: u64 = counts
-                .iter()
-                .filter(|(state, _)| *state != "delivered" && *state != "pending")
-                .map(|(_, n)| n)
-                .sum();
-            ensure!(others == 0, "not delivered: {counts:?}");
-        }
-        bail!("the engine does not come to an end")
-    }
-
-    pub(crate) async fn bytes_of_only_email(&self) -> anyhow::Result<u64> {
-        let mut filter = LedgerFilter::default();
-        filter.state = Some("delivered");
-        let rows = self.storage.store().ledger(&filter, Page::first(2)).await?;
-        let [row] = rows.as_slice() else {
-            bail!("{} rows, not one", rows.len())
-        };
-        let postroom_core::ledger::LedgerState::Delivered { record, .. } = row.state else {
-            bail!("not delivered")
-        };
-        let raw = self.storage.crm().raw(record).await?;
-        Ok(raw.context("the raw message is not kept")?.len())
-    }
 }

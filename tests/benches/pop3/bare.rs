@@ -1,44 +1,21 @@
 //! The bare exchange: as many requests in flight, everything thrown away.
 
 use anyhow::{Context as _, bail};
-use postroom_net::line::{
-    Connection, Connector, ConnectorSettings, Security, ServerAddress, TlsClients,
-};
+use async_trait::async_trait;
+use postroom_net::line::Connection;
 use postroom_provider::OpContext;
 
-use crate::USER;
-use crate::dovecot::{Dovecot, PASSWORD};
+use crate::shared::dovecot::PASSWORD;
+use crate::shared::pull::{Floor, USER, Wire};
 
 const IN_FLIGHT: u32 = 200;
 const END: &[u8] = b"\r\n.\r\n";
 
-pub(crate) struct Bare {
-    connector: Connector,
-    server: ServerAddress,
-    security: Security,
-}
+pub(crate) struct Bare(pub(crate) Wire);
 
 impl Bare {
-    pub(crate) fn new(server: &Dovecot, service: &str) -> anyhow::Result<Self> {
-        let mut settings = ConnectorSettings::default();
-        settings.extra_authorities_pem = Some(server.certificate_pem());
-        settings.danger_allow_plain = true;
-        Ok(Self {
-            connector: Connector::new(&TlsClients::new(), settings)?,
-            server: ServerAddress::new("localhost", server.port(service)),
-            security: if service == "pop3s" {
-                Security::Tls
-            } else {
-                Security::Plain
-            },
-        })
-    }
-
     async fn listed(&self, ctx: &OpContext) -> anyhow::Result<(Connection, u32)> {
-        let mut connection = self
-            .connector
-            .connect(ctx, &self.server, self.security)
-            .await?;
+        let mut connection = self.0.connect(ctx).await?;
         line(ctx, &mut connection).await?;
         for command in [format!("USER {USER}\r\n"), format!("PASS {PASSWORD}\r\n")] {
             connection.send(ctx, command.as_bytes()).await?;
@@ -52,16 +29,17 @@ impl Bare {
         }
         Ok((connection, count))
     }
+}
 
-    /// Looks for news.
-    pub(crate) async fn poll(&self, ctx: &OpContext) -> anyhow::Result<()> {
+#[async_trait]
+impl Floor for Bare {
+    async fn poll(&self, ctx: &OpContext) -> anyhow::Result<()> {
         let (mut connection, _) = self.listed(ctx).await?;
         connection.send(ctx, b"QUIT\r\n").await?;
         line(ctx, &mut connection).await
     }
 
-    /// Reads everything; answers how many messages that was.
-    pub(crate) async fn pull(&self, ctx: &OpContext) -> anyhow::Result<u32> {
+    async fn pull(&self, ctx: &OpContext) -> anyhow::Result<u32> {
         let (mut connection, count) = self.listed(ctx).await?;
         let mut sent = 0;
         for read in 0..count {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 
-use crate::USER;
-use crate::dovecot::{Dovecot, PASSWORD};
+use crate::shared::dovecot::{Dovecot, PASSWORD};
+use crate::shared::pull::USER;
 
 /// How long mpop takes for all of it; `None` where it is not installed.
 pub(crate) fn pull(

@@ -2,31 +2,23 @@
 
 use std::sync::Arc;
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use postroom_core::channel::Channel;
 use postroom_core::job::JobKind;
-use postroom_core::ledger::FolderId;
+use postroom_core::ledger::{FolderId, LedgerState};
 use postroom_core::mailbox::{DeliveryMethod, MailboxOwner};
 use postroom_core::organization::{Deployment, DeploymentKind};
 use postroom_core::party::PartyKind;
 use postroom_core::principal::Principal;
-use postroom_core::profile::ProfileKind;
 use postroom_core::tracking::TrackingFilter;
-use postroom_core::{
-    MailboxId, Organization, OrganizationId, ProfileId, Secret, ServerProfile, Timestamp,
-};
+use postroom_core::{MailboxId, Organization, OrganizationId, Secret, ServerProfile};
 use postroom_engine::{Engine, MailboxEdit, NewMailbox, ProfileDirection};
-use postroom_net::line::TlsClients;
-use postroom_pop3::Pop3Factory;
 use postroom_provider::{
-    Credentials, OpContext, PageLimit, Provider, ProviderFactory as _, ProviderRegistry,
-    ProviderRequest,
+    Credentials, OpContext, PageLimit, Provider, ProviderFactory, ProviderRegistry, ProviderRequest,
 };
+use postroom_store::{LedgerFilter, Page};
 use postroom_store_sqlite::{KeySource, SqliteStorage, StorageOptions, create_key_file};
 use tempfile::TempDir;
-
-use crate::USER;
-use crate::dovecot::{Dovecot, PASSWORD};
 
 pub(crate) struct Subject {
     engine: Engine,
@@ -36,21 +28,21 @@ pub(crate) struct Subject {
     _folder: TempDir,
 }
 
-fn profile(server: &Dovecot, service: &str) -> ServerProfile {
-    let id = ProfileId::from_random([7; 16]);
-    let mut profile = ServerProfile::new(id, "Dovecot", ProfileKind::Pop3Smtp);
-    let port = server.port(service);
-    profile.incoming.location = Some(format!("{service}://localhost:{port}"));
-    profile.incoming.ssl = service == "pop3s";
-    profile.danger_allow_plain_http = !profile.incoming.ssl;
-    profile.incoming.user_name = Some(USER.to_owned());
-    profile.extra_authorities_pem = Some(server.certificate_pem());
-    profile.process_email_from = Some(Timestamp::EPOCH);
-    profile
+/// Who signs in where, for which mailbox.
+#[derive(Clone, Debug)]
+pub(crate) struct Account {
+    pub(crate) profile: ServerProfile,
+    pub(crate) address: &'static str,
+    pub(crate) user: &'static str,
+    pub(crate) password: &'static str,
 }
 
 impl Subject {
-    pub(crate) async fn prepare(server: &Dovecot, service: &str) -> anyhow::Result<Self> {
+    /// Approved, tested and enabled.
+    pub(crate) async fn prepare(
+        factory: Arc<dyn ProviderFactory>,
+        account: &Account,
+    ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let key = folder.path().join("key");
         create_key_file(&key)?;
@@ -62,25 +54,29 @@ impl Subject {
             Deployment::new(DeploymentKind::OnPremises),
         );
         let storage = SqliteStorage::create(&options, &organization)?;
-        let factory = Arc::new(Pop3Factory::new(TlsClients::new()));
-        let profile = profile(server, service);
-        let credentials = Credentials::new(USER, Secret::new(PASSWORD));
-        let request = ProviderRequest::new(profile.clone(), USER.parse()?, Some(credentials));
+        let Account {
+            profile,
+            address,
+            user,
+            password,
+        } = account;
+        let password = Secret::new(*password);
+        let credentials = Credentials::new(*user, password.clone());
+        let request = ProviderRequest::new(profile.clone(), address.parse()?, Some(credentials));
         let provider = factory.create(&request)?;
         let registry = ProviderRegistry::new().with(factory);
         let engine = Engine::builder(storage.store(), storage.crm(), registry).build()?;
         let (admin, operator) = (engine.admin(), Principal::operator("bench"));
-        let profile = admin.create_profile(&operator, &profile).await?;
-        let password = Secret::new(PASSWORD);
+        let profile = admin.create_profile(&operator, profile).await?;
         let (direction, entry) = (ProfileDirection::Incoming, Channel::Local);
         admin
-            .set_profile_credentials(&operator, profile.id, direction, USER, &password, entry)
+            .set_profile_credentials(&operator, profile.id, direction, user, &password, entry)
             .await?;
         let queue = storage
             .crm()
-            .create_party(PartyKind::Queue, "Desk", &[USER.parse()?], None)
+            .create_party(PartyKind::Queue, "Desk", &[address.parse()?], None)
             .await?;
-        let new = NewMailbox::new("Desk", MailboxOwner::Queue(queue), Some(USER.parse()?));
+        let new = NewMailbox::new("Desk", MailboxOwner::Queue(queue), Some(address.parse()?));
         let mailbox = admin.create_mailbox(&operator, new).await?;
         let mut edit = MailboxEdit::new();
         edit.profile = Some(Some(profile.id));
@@ -135,12 +131,27 @@ impl Subject {
         let store = self.storage.store();
         let state = store.folder_state(self.mailbox, &inbox).await?;
         let Some(mail) = self.provider.mail() else {
-            bail!("POP3 reads mail")
+            bail!("the provider reads mail")
         };
         let (ctx, limit) = (OpContext::system()?, PageLimit::new(500));
         let page = mail
             .changes(&ctx, &inbox, state.cursor.as_ref(), limit)
             .await?;
         Ok(page.changes.len())
+    }
+
+    /// How many bytes the only email has, as it is kept.
+    pub(crate) async fn bytes_of_only_email(&self) -> anyhow::Result<u64> {
+        let mut filter = LedgerFilter::default();
+        filter.state = Some("delivered");
+        let rows = self.storage.store().ledger(&filter, Page::first(2)).await?;
+        let [row] = rows.as_slice() else {
+            bail!("{} rows, not one", rows.len())
+        };
+        let LedgerState::Delivered { record, .. } = row.state else {
+            bail!("not delivered")
+        };
+        let raw = self.storage.crm().raw(record).await?;
+        Ok(raw.context("the raw message is not kept")?.len())
     }
 }
