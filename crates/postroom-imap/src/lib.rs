@@ -11,6 +11,7 @@
 //! | `cursor` | how far a folder was told |
 //! | `folders` | which folders there are, and what they are for |
 //! | `source` | the operations of a mail source |
+//! | `watch` | hearing of changes: IDLE |
 //! | `sent` | the copies of what was sent: found, and filed |
 //!
 //! # What servers have, and what is made of it
@@ -36,6 +37,7 @@ mod provider;
 mod sent;
 mod session;
 mod source;
+mod watch;
 
 pub use factory::ImapFactory;
 pub use provider::ImapProvider;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use postroom_net::line::Connector;
 use postroom_provider::{
     Capabilities, MailSource, OpContext, Provider, ProviderInfo, ProviderRequest, Result,
-    SentItems, SyncCursor,
+    SentItems, SyncCursor, Watcher,
 };
 
 use crate::config::ImapConfig;
@@ -41,6 +41,8 @@ pub struct ImapProvider {
     connector: Connector,
     info: ProviderInfo,
     pub(crate) held: tokio::sync::Mutex<Held>,
+    /// The session that waits, beside the one that works.
+    pub(crate) waiting: tokio::sync::Mutex<Option<Session>>,
     learned: Mutex<Option<Learned>>,
 }
 
@@ -74,6 +76,7 @@ impl ImapProvider {
             connector,
             info: ProviderInfo::new(request.profile.kind.provider_name(), "IMAP"),
             held: tokio::sync::Mutex::default(),
+            waiting: tokio::sync::Mutex::default(),
             learned: Mutex::default(),
         })
     }
@@ -145,6 +148,7 @@ impl Provider for ImapProvider {
         let host = self.config.server.host.to_ascii_lowercase();
         capabilities.sent_filed_by_server = FILES_COPIES.contains(&host.as_str())
             || offers.is_some_and(|has| has.has("X-GM-EXT-1"));
+        capabilities.watch = offers.is_some_and(|has| has.has("IDLE"));
         capabilities.mail_batch_max = BATCH_MAX;
         capabilities.mail_page_max = PAGE_MAX;
         Arc::new(capabilities)
@@ -155,6 +159,10 @@ impl Provider for ImapProvider {
     }
 
     fn sent_items(&self) -> Option<&dyn SentItems> {
+        Some(self)
+    }
+
+    fn watcher(&self) -> Option<&dyn Watcher> {
         Some(self)
     }
 }

@@ -16,7 +16,7 @@ use crate::folders::{self, Folders};
 use crate::proto::command::Command;
 use crate::proto::response::{Response, Status};
 use crate::proto::uid_set::UidSet;
-use crate::provider::ImapProvider;
+use crate::provider::{Held, ImapProvider};
 use crate::session::{Access, Done, Session, SessionError};
 
 /// What is read of a message and sent in one go.
@@ -31,7 +31,7 @@ impl ImapProvider {
         &self,
         ctx: &OpContext,
         operation: &'static str,
-        held: &mut crate::provider::Held,
+        held: &mut Held,
     ) -> Result<(Session, Folders)> {
         let begun = self.session(ctx, held).await;
         let mut session = begun.map_err(|error| self.failed(operation, error))?;
@@ -48,6 +48,7 @@ impl ImapProvider {
         identity: &SubmissionIdentity,
     ) -> Result<Option<SentReceipt>> {
         let mut held = self.held.lock().await;
+        let kept = held.session.is_some();
         let (mut session, folders) = self.with_folders(ctx, operation, &mut held).await?;
         let sent = folders.with_role(WellKnownFolder::SentItems);
         let places: Vec<String> = [sent, folders.all_mail()]
@@ -69,7 +70,7 @@ impl ImapProvider {
                 break;
             }
         }
-        held.session = Some(session);
+        give_back(ctx, &mut held, session, kept).await;
         Ok(found)
     }
 
@@ -80,9 +81,10 @@ impl ImapProvider {
         raw: &RawMessage,
     ) -> Result<Option<RemoteId>> {
         let mut held = self.held.lock().await;
+        let kept = held.session.is_some();
         let (mut session, folders) = self.with_folders(ctx, operation, &mut held).await?;
         let Some(place) = folders.with_role(WellKnownFolder::SentItems) else {
-            held.session = Some(session);
+            give_back(ctx, &mut held, session, kept).await;
             return Err(no_place(operation));
         };
         let appended = append(ctx, &mut session, &place.name, raw).await;
@@ -93,7 +95,7 @@ impl ImapProvider {
                     .with_source(error)
             }
         })?;
-        held.session = Some(session);
+        give_back(ctx, &mut held, session, kept).await;
         match done.word.code_name() {
             _ if done.status == Status::Ok => {}
             Some("TRYCREATE" | "NONEXISTENT") => return Err(no_place(operation)),
@@ -111,6 +113,17 @@ impl ImapProvider {
             Some(id_of(validity.parse().ok()?, uid.parse().ok()?))
         });
         Ok(id)
+    }
+}
+
+/// Keeps a session that was kept, for whoever reads mail. One that was begun for this alone is ended: nobody
+/// would release it.
+async fn give_back(ctx: &OpContext, held: &mut Held, session: Session, kept: bool) {
+    if kept {
+        held.session = Some(session);
+    } else {
+        // Everything was heard already.
+        let _ = session.close(ctx).await;
     }
 }
 

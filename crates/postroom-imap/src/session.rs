@@ -116,6 +116,13 @@ pub(crate) struct Sent {
     what: String,
 }
 
+impl Sent {
+    /// Whether this is its end.
+    pub(crate) fn is_ended_by(&self, response: &Response) -> bool {
+        matches!(response, Response::Done(tag, ..) if *tag == self.tag)
+    }
+}
+
 /// A connection that is signed in. Dropped, it is closed without a word.
 #[derive(Debug)]
 pub(crate) struct Session {

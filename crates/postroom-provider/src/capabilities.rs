@@ -51,6 +51,8 @@ pub struct Capabilities {
     pub sent_file: bool,
     /// The mail system files a copy of what is sent through it by itself: filing another would double it.
     pub sent_filed_by_server: bool,
+    /// Changes can be waited for ([`Watcher`](crate::Watcher) is there).
+    pub watch: bool,
     /// Longest time a request may be idle before the server or a device between cuts it, where known.
     pub idle_max: Option<Duration>,
 }
@@ -78,6 +80,7 @@ impl Default for Capabilities {
             sent_find: false,
             sent_file: false,
             sent_filed_by_server: false,
+            watch: false,
             idle_max: None,
         }
     }

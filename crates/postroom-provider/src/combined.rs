@@ -12,7 +12,7 @@ use postroom_core::profile::{OutgoingProtocol, ProfileKind};
 use crate::capabilities::Capabilities;
 use crate::context::OpContext;
 use crate::error::{ProviderError, Result};
-use crate::provider::{MailSource, MailSubmitter, Provider, ProviderInfo, SentItems};
+use crate::provider::{MailSource, MailSubmitter, Provider, ProviderInfo, SentItems, Watcher};
 use crate::registry::{Credentials, ProbeReport, ProviderFactory, ProviderRequest};
 use crate::types::{Submission, SubmissionIdentity, SubmissionTrace};
 
@@ -216,6 +216,10 @@ impl Provider for Combined {
 
     fn sent_items(&self) -> Option<&dyn SentItems> {
         self.reader.as_ref()?.sent_items()
+    }
+
+    fn watcher(&self) -> Option<&dyn Watcher> {
+        self.reader.as_ref().filter(|_| self.reads)?.watcher()
     }
 }
 

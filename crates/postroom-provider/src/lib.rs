@@ -33,7 +33,7 @@ pub use capabilities::Capabilities;
 pub use combined::CombinedFactory;
 pub use context::{Clock, OpContext, Randomness};
 pub use error::{ErrorKind, ProviderError, Result, Retry};
-pub use provider::{MailSource, MailSubmitter, Provider, ProviderInfo, SentItems};
+pub use provider::{MailSource, MailSubmitter, Provider, ProviderInfo, SentItems, Watcher};
 pub use registry::{
     Credentials, ProbeOutcome, ProbeReport, ProbeStep, ProviderFactory, ProviderRegistry,
     ProviderRequest,

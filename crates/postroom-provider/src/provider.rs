@@ -69,6 +69,11 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     fn sent_items(&self) -> Option<&dyn SentItems> {
         None
     }
+
+    /// Hearing of changes, where the mail system tells them by itself.
+    fn watcher(&self) -> Option<&dyn Watcher> {
+        None
+    }
 }
 
 /// Reading mail.
@@ -316,5 +321,39 @@ pub trait SentItems: Send + Sync {
     }
 }
 
+/// Hearing of changes instead of asking for them.
+///
+/// # Contract
+/// - What is heard is a hint: whoever hears it asks for the changes. Hearing nothing proves nothing, so asking
+///   goes on, more seldom.
+/// - Waiting takes a connection of its own and keeps nobody out: other operations go on beside it. It is not
+///   counted among them; whoever waits counts its connections.
+#[async_trait]
+pub trait Watcher: Send + Sync {
+    /// Waits until a folder is not as it was told up to a cursor, or, without one, until anything changes.
+    /// Requires [`Capabilities::watch`].
+    ///
+    /// # Behavior
+    /// - Where the folder has changed already it returns at once: nothing falls between two calls.
+    /// - It waits for as long as the context lets it, and keeps the connection alive.
+    ///
+    /// # Cancellation
+    /// A dropped future gives the connection up, and changes nothing on the server.
+    ///
+    /// # Errors
+    /// `Unsupported`; `CursorInvalid` as for [`MailSource::changes`]; `Timeout` at the deadline; what concerns
+    /// the connection or mailbox.
+    async fn wait(
+        &self,
+        ctx: &OpContext,
+        folder: &FolderId,
+        since: Option<&SyncCursor>,
+    ) -> Result<()>;
+
+    /// Nobody is going to wait for a while: gives the connection up.
+    async fn rest(&self, ctx: &OpContext);
+}
+
 // The families are used as trait objects: keep them dyn-safe.
 const _: fn(&dyn Provider, &dyn MailSource, &dyn MailSubmitter, &dyn SentItems) = |_, _, _, _| {};
+const _: fn(&dyn Watcher) = |_| {};

@@ -11,3 +11,4 @@ mod moving;
 mod reading;
 mod sent;
 mod support;
+mod watching;

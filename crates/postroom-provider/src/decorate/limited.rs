@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::capabilities::Capabilities;
 use crate::context::OpContext;
 use crate::error::{ErrorKind, ProviderError, Result};
-use crate::provider::{MailSource, MailSubmitter, Provider, ProviderInfo, SentItems};
+use crate::provider::{MailSource, MailSubmitter, Provider, ProviderInfo, SentItems, Watcher};
 use crate::types::{
     ChangePage, DeleteMode, FetchedMessage, Folder, FolderId, MailChange, MailHeaders, PageLimit,
     RemoteId, Submission, SubmissionIdentity, SubmissionTrace, SyncCursor, WellKnownFolder,
@@ -91,6 +91,11 @@ impl Provider for Limited {
 
     fn sent_items(&self) -> Option<&dyn SentItems> {
         self.inner.sent_items().map(|_| self as &dyn SentItems)
+    }
+
+    /// Not counted: waiting has connections of its own.
+    fn watcher(&self) -> Option<&dyn Watcher> {
+        self.inner.watcher()
     }
 }
 

@@ -11,7 +11,7 @@ use tracing::{Instrument as _, Span, debug};
 use crate::capabilities::Capabilities;
 use crate::context::OpContext;
 use crate::error::{ProviderError, Result};
-use crate::provider::{MailSource, MailSubmitter, Provider, ProviderInfo, SentItems};
+use crate::provider::{MailSource, MailSubmitter, Provider, ProviderInfo, SentItems, Watcher};
 use crate::types::{
     ChangePage, DeleteMode, FetchedMessage, Folder, FolderId, MailChange, MailHeaders, PageLimit,
     RemoteId, Submission, SubmissionIdentity, SubmissionTrace, SyncCursor, WellKnownFolder,
@@ -101,6 +101,10 @@ impl Provider for Traced {
 
     fn sent_items(&self) -> Option<&dyn SentItems> {
         self.inner.sent_items().map(|_| self as &dyn SentItems)
+    }
+
+    fn watcher(&self) -> Option<&dyn Watcher> {
+        self.inner.watcher()
     }
 }
 

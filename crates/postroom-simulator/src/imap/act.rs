@@ -10,7 +10,6 @@ use crate::model::{Disposal, FolderId, ItemId, ModelError, NewItem};
 impl Connection<'_> {
     pub(super) async fn act(
         &mut self,
-        tag: &str,
         name: &str,
         arguments: &[Word],
         faults: &[ImapFault],
@@ -52,7 +51,7 @@ impl Connection<'_> {
             ("SUBSCRIBE", Some(_)) => Answer::ok(""),
             ("SELECT" | "EXAMINE", Some(_)) => self.select(name == "SELECT", arguments),
             ("APPEND", Some(_)) => self.append(arguments),
-            ("IDLE", Some(_)) if offers.idle => self.idle(tag).await?,
+            ("IDLE", Some(_)) if offers.idle => self.idle().await?,
             ("CLOSE", Some(_)) if self.mailbox.is_some() => {
                 self.expunge(None);
                 self.mailbox = None;
@@ -273,10 +272,10 @@ impl Connection<'_> {
         }
     }
 
-    async fn idle(&mut self, tag: &str) -> Result<Answer, End> {
-        let _ = tag;
+    async fn idle(&mut self) -> Result<Answer, End> {
         self.write(b"+ idling\r\n").await?;
         self.flush().await?;
+        self.server.count_idling();
         let by_uid = self.by_uid;
         loop {
             let server = self.server;

@@ -129,6 +129,7 @@ struct Inner {
     changed: Arc<Notify>,
     requests: AtomicU64,
     listed: AtomicU64,
+    idling: AtomicU64,
     tls: Arc<ServerConfig>,
     authority: String,
 }
@@ -179,6 +180,7 @@ impl ImapServer {
                 changed,
                 requests: AtomicU64::new(0),
                 listed: AtomicU64::new(0),
+                idling: AtomicU64::new(0),
                 tls: identity.config,
                 authority: identity.authority,
             }),
@@ -235,6 +237,12 @@ impl ImapServer {
         self.inner.listed.load(Ordering::Relaxed)
     }
 
+    /// How often a client has begun to wait for changes.
+    #[must_use]
+    pub fn idling(&self) -> u64 {
+        self.inner.idling.load(Ordering::Relaxed)
+    }
+
     /// A connection without a socket, with TLS at once or in clear. Needs a tokio runtime.
     #[must_use]
     pub fn connect(&self, tls: bool) -> DuplexStream {
@@ -272,6 +280,10 @@ impl ImapServer {
     pub(super) fn count_listed(&self, messages: usize) {
         let messages = u64::try_from(messages).unwrap_or(u64::MAX);
         self.inner.listed.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_idling(&self) {
+        self.inner.idling.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn is_marked(&self, id: ItemId) -> bool {

@@ -133,7 +133,7 @@ impl Connection<'_> {
                 self.upgrade().await?;
                 continue;
             }
-            let answer = self.act(&tag, &name, &arguments, &faults).await?;
+            let answer = self.act(&name, &arguments, &faults).await?;
             if faults.contains(&ImapFault::LoseAnswer) {
                 return Err(End::Closed);
             }

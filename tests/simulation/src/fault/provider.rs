@@ -12,7 +12,8 @@ use postroom_provider::{
     Capabilities, ChangePage, DeleteMode, ErrorKind, FetchedMessage, Folder, FolderId, MailChange,
     MailHeaders, MailSource, MailSubmitter, OpContext, PageLimit, ProbeReport, Provider,
     ProviderError, ProviderFactory, ProviderRequest, RemoteId, Result, Retry, SentItems,
-    SentReceipt, Submission, SubmissionIdentity, SubmissionTrace, SyncCursor, WellKnownFolder,
+    SentReceipt, Submission, SubmissionIdentity, SubmissionTrace, SyncCursor, Watcher,
+    WellKnownFolder,
 };
 
 use postroom_core::outbox::StagedSubmission;
@@ -296,6 +297,10 @@ impl Provider for FaultyProvider {
 
     fn sent_items(&self) -> Option<&dyn SentItems> {
         self.inner.sent_items().map(|_| self as &dyn SentItems)
+    }
+
+    fn watcher(&self) -> Option<&dyn Watcher> {
+        self.inner.watcher()
     }
 }
 
