@@ -128,7 +128,12 @@ impl Account for PostfixAccount {
         delivered(&self.servers).await.map_err(failed)?;
         let user = recipient.as_str();
         let mut received = Vec::new();
-        for file in self.servers.dovecot.files(user).map_err(failed)? {
+        for file in self
+            .servers
+            .dovecot
+            .files(&self.servers.dovecot.maildir(user))
+            .map_err(failed)?
+        {
             received.push(std::fs::read(file).map_err(failed)?);
         }
         Ok(received)
@@ -215,7 +220,10 @@ pub(crate) async fn refusals_are_told(servers: &Servers) {
         .expect("it takes SMTPUTF8");
 
     delivered(servers).await.expect("it is delivered");
-    let arrived = servers.dovecot.files(grace).expect("a folder");
+    let arrived = servers
+        .dovecot
+        .files(&servers.dovecot.maildir(grace))
+        .expect("a folder");
     assert_eq!(arrived.len(), 1, "the first, and not the one that waits");
 
     let wrong = Credentials::new(from, Secret::new("wrong"));
