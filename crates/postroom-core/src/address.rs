@@ -48,6 +48,20 @@ impl EmailAddress {
         self.text.get(self.at + 1..).unwrap_or_default()
     }
 
+    /// The address without its detail, `support@example.org` for `support+case42@example.org`; `None` where it
+    /// has none. Source: RFC 5233 section 1.
+    #[must_use]
+    pub fn without_detail(&self) -> Option<Self> {
+        let (user, _) = self.local_part().split_once('+')?;
+        if user.is_empty() || user.starts_with('"') {
+            return None;
+        }
+        Some(Self {
+            text: format!("{user}@{}", self.domain()),
+            at: user.len(),
+        })
+    }
+
     /// The form under which addresses are compared and indexed: ASCII lower case.
     #[must_use]
     pub fn normalized(&self) -> String {
@@ -235,6 +249,22 @@ pub enum AddressError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_detail_can_be_left_out() {
+        for (text, without) in [
+            ("Support+case42@Example.org", Some("Support@Example.org")),
+            ("a+b+c@x.example", Some("a@x.example")),
+            ("support@example.org", None),
+            ("+b@x.example", None),
+            ("\"a+b\"@x.example", None),
+        ] {
+            let address: EmailAddress = text.parse().unwrap();
+            let found = address.without_detail();
+            assert_eq!(found.as_ref().map(EmailAddress::as_str), without, "{text}");
+            assert_eq!(found, without.map(|text| text.parse().unwrap()));
+        }
+    }
 
     #[test]
     fn accepts_and_refuses() {

@@ -80,9 +80,7 @@ pub fn default_providers() -> provider::ProviderRegistry {
     #[cfg(any(feature = "imap", feature = "pop3", feature = "smtp"))]
     let clients = net::line::TlsClients::new();
     #[cfg(feature = "imap")]
-    let registry = registry.with(std::sync::Arc::new(imap::ImapFactory::new(
-        clients.clone(),
-    )));
+    let registry = registry.with(std::sync::Arc::new(imap::ImapFactory::new(clients.clone())));
     #[cfg(feature = "pop3")]
     let registry = registry.with(std::sync::Arc::new(pop3::Pop3Factory::new(clients.clone())));
     #[cfg(feature = "smtp")]

@@ -36,13 +36,27 @@ pub(crate) const fn placeholder(row: LedgerId) -> RecordId {
     RecordId::from_uuid(*row.as_uuid())
 }
 
-/// Every address that decides about a message, in the order of the headers.
-pub(crate) fn addresses(headers: &EmailHeaders) -> impl Iterator<Item = &EmailAddress> {
+/// Every address that decides about a message, in the order of the headers; those with a detail also
+/// without it.
+pub(crate) fn addresses(headers: &EmailHeaders) -> impl Iterator<Item = EmailAddress> {
+    let details = recipients(headers).filter_map(EmailAddress::without_detail);
     headers
         .from
         .iter()
         .map(|named| &named.address)
         .chain(recipients(headers))
+        .cloned()
+        .chain(details)
+}
+
+/// The parties that a recipient's address means: those that have it; where nobody has, those that have it
+/// without its detail, since it is their mailbox that it comes to. Source: RFC 5233.
+fn parties_of<'a>(address: &EmailAddress, directory: &'a Directory) -> &'a [Party] {
+    let parties = |address: &EmailAddress| directory.get(address).filter(|found| !found.is_empty());
+    parties(address)
+        .or_else(|| parties(&address.without_detail()?))
+        .map(Vec::as_slice)
+        .unwrap_or_default()
 }
 
 /// Everybody who may have been meant: To, Cc, Bcc, and where it was really delivered to.
@@ -76,10 +90,7 @@ pub(crate) fn resolved_recipients(
 ) -> Vec<ResolvedRecipient> {
     let mut resolved = Vec::new();
     for address in recipients(headers) {
-        let parties = directory
-            .get(address)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+        let parties = parties_of(address, directory);
         for party in resolve_recipient(parties, settings) {
             let may_have_mailbox = matches!(party.kind, PartyKind::User | PartyKind::Queue);
             if let Some(of) = mailboxes.get(&party.id).filter(|_| may_have_mailbox) {
@@ -87,7 +98,10 @@ pub(crate) fn resolved_recipients(
             }
         }
         if let Some(owner) = mailbox.owner.party()
-            && mailbox.address.as_ref() == Some(address)
+            && mailbox
+                .address
+                .as_ref()
+                .is_some_and(|own| own == address || Some(own) == address.without_detail().as_ref())
             && resolved
                 .iter()
                 .all(|known: &ResolvedRecipient| known.party != owner)
@@ -140,10 +154,7 @@ pub(crate) fn owner(
 ) -> Option<PartyId> {
     let mut candidates: Vec<PartyId> = Vec::new();
     for address in recipients(headers) {
-        let parties = directory
-            .get(address)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+        let parties = parties_of(address, directory);
         for party in resolve_recipient(parties, settings) {
             let owner = match party.kind {
                 PartyKind::User => Some(party.id),
@@ -329,6 +340,56 @@ mod tests {
         check(&[500, 10], 10, 100, &[1, 1]);
         check(&[10, 500, 10], 10, 100, &[1, 1, 1]);
         check(&[1, 1], 0, 100, &[1, 1]);
+    }
+
+    /// Blind copies, aliases and lists: where it was really delivered to decides, with a detail or
+    /// without.
+    #[test]
+    fn recipients_are_found_by_delivery_and_without_their_detail() {
+        use postroom_core::tracking::TrackingFilter;
+        let address = |text: &str| text.parse::<EmailAddress>().unwrap();
+        let (desk, other) = (PartyId::from_random([1; 16]), PartyId::from_random([2; 16]));
+        let mailbox_id = MailboxId::from_random([3; 16]);
+        let own = Some(address("desk@example.org"));
+        let queue = MailboxOwner::Queue(desk);
+        let mailbox = Mailbox::new(mailbox_id, "Desk", queue, own.clone());
+        let filter = TrackingFilter::FromLeadsContactsAccounts;
+        let of = MailboxOfParty::new(desk, mailbox_id, own, filter);
+        let mailboxes = BTreeMap::from([
+            (desk, of),
+            (other, MailboxOfParty::new(other, mailbox_id, None, filter)),
+        ]);
+        let party = |id| vec![Party::new(id, PartyKind::Queue, "Desk")];
+        let directory = Directory::from([
+            (address("desk@example.org"), party(desk)),
+            (address("desk+vip@example.org"), party(other)),
+        ]);
+        for (delivered_to, expected) in [
+            ("desk@example.org", vec![desk]),
+            ("Desk+case42@example.org", vec![desk]),
+            // Somebody has that very address.
+            ("desk+vip@example.org", vec![other]),
+            ("other+desk@example.org", vec![]),
+        ] {
+            let mut headers = EmailHeaders::default();
+            headers.to = vec![address("list@lists.example").into()];
+            headers.delivered_to = vec![address(delivered_to)];
+            let asked: Vec<_> = addresses(&headers).collect();
+            let directory: Directory = directory
+                .iter()
+                .filter(|(address, _)| asked.contains(address))
+                .map(|(address, parties)| (address.clone(), parties.clone()))
+                .collect();
+            let settings = PartySettings::default();
+            let found = resolved_recipients(&headers, &directory, &mailboxes, &mailbox, &settings);
+            let found: Vec<_> = found.iter().map(|one| one.party).collect();
+            let mut expected = expected;
+            // The mailbox's own address means its owner, whatever the application knows.
+            if delivered_to == "desk+vip@example.org" {
+                expected.push(desk);
+            }
+            assert_eq!(found, expected, "{delivered_to}");
+        }
     }
 
     #[test]

@@ -43,7 +43,6 @@ pub(super) async fn look_up(cycle: &Cycle<'_>, met: &[Met]) -> Result<Knowledge,
     let wanted: BTreeSet<EmailAddress> = met
         .iter()
         .flat_map(|met| addresses(&met.headers.headers))
-        .cloned()
         .collect();
     let wanted: Vec<_> = wanted.into_iter().collect();
     let parties = environment
