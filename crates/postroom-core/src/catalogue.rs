@@ -269,6 +269,10 @@ catalogue! {
         "The server no longer knows the place where reading stopped.",
         "The server was restored or moved, or dropped its state.",
         "Nothing: the folder is compared with the ledger; nothing is recorded twice.";
+    AutomaticAnswerWithheld = "automatic-answer-withheld", Information, Item, Item, MailboxOwner,
+        "An automatic answer to automatic email was not sent.",
+        "Two programs that answer each other never stop (RFC 3834).",
+        "Nothing. Whoever wants to answer writes an email that is not marked as automatic.";
     DeliveryFailed = "delivery-failed", Warning, Item, Item, MailboxOwner,
         "A recipient did not get the email.",
         "A mail system on the way, or the recipient's own, has given it up.",

@@ -105,6 +105,8 @@ pub(crate) fn from_block(block: &[u8], limits: &ParseLimits) -> ParsedHeaders {
         .keyword("Auto-Submitted")
         .filter(|value| value != "no");
     headers.delivery_report = reader.is_delivery_report(headers.from.as_ref());
+    headers.automatic =
+        headers.auto_submitted.is_some() || headers.delivery_report || reader.is_automatic();
     headers.sensitivity = reader.sensitivity();
     headers.importance = reader.importance();
     let left_out = reader.left_out;
@@ -171,6 +173,27 @@ impl<'a> Reader<'a> {
         }
         let local = from.map(|from| from.address.local_part().to_ascii_lowercase());
         self.first("X-Failed-Recipients").is_some() || local.as_deref() == Some("mailer-daemon")
+    }
+
+    /// Signs of programs and lists besides Auto-Submitted.
+    fn is_automatic(&self) -> bool {
+        let says = |name, words: &[&str]| {
+            self.first(name).is_some_and(|field| {
+                let value = text(field.value, SHORT_BYTES_MAX).to_ascii_lowercase();
+                value
+                    .split([',', ';', ' '])
+                    .any(|word| words.contains(&word.trim()))
+            })
+        };
+        let null_path = self
+            .first("Return-Path")
+            .is_some_and(|field| text(field.value, SHORT_BYTES_MAX) == "<>");
+        null_path
+            || says("X-Auto-Response-Suppress", &["all", "autoreply", "oof"])
+            || says("Precedence", &["bulk", "junk", "list", "auto_reply"])
+            || ["List-Id", "List-Post", "X-Autoreply", "X-Autorespond"]
+                .into_iter()
+                .any(|name| self.first(name).is_some())
     }
 
     fn sensitivity(&self) -> Sensitivity {

@@ -184,7 +184,8 @@ CREATE TABLE index_emails (
     subject_key INTEGER NOT NULL,
     subject_terms BLOB NOT NULL DEFAULT x'',
     address_terms BLOB NOT NULL DEFAULT x'',
-    content_key BLOB
+    content_key BLOB,
+    automatic INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX index_emails_token ON index_emails (token, at_ms DESC) WHERE token IS NOT NULL;
 CREATE INDEX index_emails_conversation ON index_emails (conversation_hash, at_ms DESC)

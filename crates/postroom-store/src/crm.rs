@@ -210,6 +210,9 @@ pub struct OutgoingEmail {
     pub regarding: Option<RecordId>,
     /// How important.
     pub importance: Importance,
+    /// Whether nobody wrote it: an acknowledgement, an absence notice. It says so in its header, and is not
+    /// sent where it answers email that is automatic itself. Source: RFC 3834.
+    pub automatic: bool,
 }
 
 impl OutgoingEmail {
@@ -236,6 +239,7 @@ impl OutgoingEmail {
             references: Vec::new(),
             regarding: None,
             importance: Importance::Normal,
+            automatic: false,
         }
     }
 }

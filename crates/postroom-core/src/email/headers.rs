@@ -217,6 +217,10 @@ pub struct EmailHeaders {
     pub sent_at: Option<Timestamp>,
     /// The Auto-Submitted value, lower case, where it is present and not `no`. Source: RFC 3834.
     pub auto_submitted: Option<String>,
+    /// Whether it must not be answered automatically: nobody wrote it by hand, it came over a list, or its sender
+    /// asks for that. Source: RFC 3834 section 2; MS-OXCMAIL (X-Auto-Response-Suppress).
+    #[serde(default)]
+    pub automatic: bool,
     /// Whether it looks like a delivery status notification: its body may tell what has become of an
     /// email.
     #[serde(default)]

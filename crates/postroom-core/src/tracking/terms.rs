@@ -146,6 +146,7 @@ pub fn index_entry(
     entry.subject_key = subject_key(&subject_terms);
     entry.subject_terms = subject_terms;
     entry.address_terms = address_terms(headers, rules);
+    entry.automatic = headers.automatic;
     entry
 }
 

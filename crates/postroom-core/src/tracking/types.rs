@@ -201,6 +201,9 @@ pub struct IndexedEmail {
     pub subject_terms: Vec<TermHash>,
     /// Hashes of the addresses in From, To, Cc and Bcc, sorted, each once.
     pub address_terms: Vec<TermHash>,
+    /// Whether it must not be answered automatically.
+    #[serde(default)]
+    pub automatic: bool,
 }
 
 impl IndexedEmail {
@@ -218,6 +221,7 @@ impl IndexedEmail {
             subject_key: TermHash(0),
             subject_terms: Vec::new(),
             address_terms: Vec::new(),
+            automatic: false,
         }
     }
 }

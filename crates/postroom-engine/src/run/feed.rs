@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use postroom_core::email::Direction;
 use postroom_core::outbox::{OutboxEntry, OutboxState};
-use postroom_core::tracking::{CorrelationRules, TrackingToken, index_entry};
+use postroom_core::tracking::{CorrelationQuery, CorrelationRules, TrackingToken, index_entry};
 use postroom_core::{Code, EmailAddress, MailboxId, Organization, Workload, planted};
 use postroom_store::{NewOutgoing, OutgoingEmail, OutgoingReport, OutgoingStatus, TokenNumbers};
 
@@ -131,10 +131,26 @@ impl Intake<'_> {
             self.refuse(email, Code::RecipientsRefused);
             return Ok(None);
         }
+        if email.automatic && self.answers_automatic(email).await? {
+            self.refuse(email, Code::AutomaticAnswerWithheld);
+            return Ok(None);
+        }
         match self.mailboxes.values().find_map(|mailbox| *mailbox) {
             Some(first) if planted!(WrongMailboxSends) => Ok(Some(first)),
             _ => Ok(Some(mailbox)),
         }
+    }
+
+    /// Whether the email answers one that must not be answered automatically.
+    async fn answers_automatic(&self, email: &OutgoingEmail) -> Result<bool> {
+        let Some(answered) = &email.in_reply_to else {
+            return Ok(false);
+        };
+        let mut query = CorrelationQuery::default();
+        query.message_ids = vec![answered.clone()];
+        let found = self.environment.store.candidates(&[query]).await?;
+        let mut answered = found.iter().flat_map(|found| &found.by_message_id);
+        Ok(answered.any(|email| email.automatic))
     }
 
     /// The numbers of each email's token, where emails get one.

@@ -97,7 +97,16 @@ pub(crate) fn application_email(
             OutgoingAttachment::new(&file.name, &file.content_type, content)
         })
         .collect();
+    if email.automatic {
+        let fields = [
+            ("Auto-Submitted", "auto-replied"),
+            ("X-Auto-Response-Suppress", "All"),
+        ];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        outgoing.extra_headers.extend(fields);
+    }
     let mut headers = EmailHeaders::default();
+    headers.automatic = email.automatic;
     headers.message_id = Some(message_id.clone());
     headers.in_reply_to.clone_from(&outgoing.in_reply_to);
     headers.references.clone_from(&outgoing.references);

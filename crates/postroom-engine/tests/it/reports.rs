@@ -1,4 +1,5 @@
-//! Delivery status notifications come back to the email that they are about.
+//! Delivery status notifications come back to the email that they are about; automatic email is not answered
+//! automatically.
 
 use std::time::Duration;
 
@@ -8,9 +9,9 @@ use postroom_core::ledger::{FilterReason, LedgerState};
 use postroom_core::outbox::{OutboxEntry, OutboxState};
 use postroom_core::tracking::CorrelationMethod;
 use postroom_simulator::memory::{FaultEffect, MemoryFault};
-use postroom_store_sqlite::EmailStatus;
+use postroom_store_sqlite::{EmailStatus, NewEmail};
 
-use crate::world::{ADA, JO, World};
+use crate::world::{ADA, DESK, JO, World};
 
 const LATER: Duration = Duration::from_secs(900);
 
@@ -169,4 +170,57 @@ async fn a_report_on_a_test_message_is_no_record() {
     let newest = ledger.iter().max_by_key(|entry| entry.received_at).unwrap();
     assert_eq!(newest.state, filtered);
     assert!(!world.alert_codes().await.contains(&Code::DeliveryFailed));
+}
+
+#[tokio::test]
+async fn an_automatic_answer_goes_to_people_and_never_to_programs() {
+    let world = World::ready().await;
+    let more = "\r\nAuto-Submitted: auto-replied";
+    world.mail_from_jo(&[DESK], "absent@x", "I am away", more);
+    world.mail_from_jo(&[DESK], "question@x", "A question", "");
+    world.pass(LATER).await;
+    let mut answers = Vec::new();
+    for (subject, automatic) in [
+        ("I am away", true),
+        ("A question", true),
+        ("I am away", false),
+    ] {
+        let emails = world.emails().await;
+        let answered = emails
+            .iter()
+            .find(|email| email.headers.subject == subject)
+            .unwrap();
+        let from: postroom_core::EmailAddress = DESK.parse().unwrap();
+        let answer = format!("Got it: {subject} {automatic}");
+        let mut email = NewEmail::new(world.desk, from.into(), answer);
+        let jo: postroom_core::EmailAddress = JO.parse().unwrap();
+        email.to = vec![jo.into()];
+        email.in_reply_to = Some(answered.record);
+        email.automatic = automatic;
+        let now = postroom_provider::Clock::now(&*world.clock);
+        answers.push(world.crm().send_email(&email, now).await.unwrap());
+    }
+    world.step().await;
+    world.pass(LATER).await;
+    let mut statuses = Vec::new();
+    for record in answers {
+        let view = world.crm().email(record).await.unwrap().unwrap();
+        statuses.push(view.summary.status);
+    }
+    let expected = [EmailStatus::Failed, EmailStatus::Sent, EmailStatus::Sent];
+    assert_eq!(statuses, expected);
+    let outside = world.server.mail().outside();
+    let sent: Vec<_> = outside
+        .iter()
+        .map(|message| String::from_utf8_lossy(&message.content).into_owned())
+        .collect();
+    let to_a_person = sent
+        .iter()
+        .find(|text| text.contains("A question true"))
+        .unwrap();
+    assert!(
+        to_a_person.contains("Auto-Submitted: auto-replied"),
+        "{to_a_person}"
+    );
+    assert!(!sent.iter().any(|text| text.contains("I am away true")));
 }

@@ -199,6 +199,19 @@ fn odd_dates_are_read_or_missing() {
 #[test]
 fn automatic_and_marked_mail_is_told() {
     assert_eq!(headers("Auto-Submitted: no\n").auto_submitted, None);
+    assert!(!headers("Auto-Submitted: no\nPrecedence: first-class\n").automatic);
+    assert!(!headers("X-Auto-Response-Suppress: DR, RN\nReturn-Path: <a@b>\n").automatic);
+    for automatic in [
+        "Auto-Submitted: auto-replied\n",
+        "X-Auto-Response-Suppress: DR, OOF, AutoReply\n",
+        "Precedence: bulk\n",
+        "Return-Path: <>\n",
+        "List-Id: Friends <friends.lists.example>\n",
+        "X-Autorespond: yes\n",
+        "From: MAILER-DAEMON@x.example\n",
+    ] {
+        assert!(headers(automatic).automatic, "{automatic}");
+    }
     assert_eq!(headers("Importance: Low\n").importance, Importance::Low);
     assert_eq!(headers("X-Priority: 3\n").importance, Importance::Normal);
     assert_eq!(

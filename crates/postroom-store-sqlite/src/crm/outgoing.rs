@@ -29,6 +29,7 @@ pub(super) fn send(write: &mut Write<'_>, new: &NewEmail, now: Timestamp) -> Out
     email.headers.cc.clone_from(&new.cc);
     email.headers.bcc.clone_from(&new.bcc);
     email.headers.importance = new.importance;
+    email.headers.automatic = new.automatic;
     email.text_body.clone_from(&new.text);
     email.html_body.clone_from(&new.html);
     let mut regarding = new.regarding;
@@ -228,6 +229,7 @@ fn compose(read: &Read<'_>, record: RecordId) -> Outcome<OutgoingEmail> {
     outgoing.references = email.headers.references;
     outgoing.regarding = summary.regarding;
     outgoing.importance = email.headers.importance;
+    outgoing.automatic = email.headers.automatic;
     Ok(outgoing)
 }
 

@@ -39,6 +39,8 @@ pub struct NewEmail {
     pub regarding: Option<RecordId>,
     /// How important.
     pub importance: Importance,
+    /// Whether nobody wrote it, such as an acknowledgement; see [`OutgoingEmail`](postroom_store::OutgoingEmail).
+    pub automatic: bool,
 }
 
 impl NewEmail {
@@ -59,6 +61,7 @@ impl NewEmail {
             in_reply_to: None,
             regarding: None,
             importance: Importance::Normal,
+            automatic: false,
         }
     }
 }

@@ -49,8 +49,8 @@ impl<'c> Indexing<'c> {
                 "index_emails",
                 "INSERT INTO index_emails (record, regarding, direction, at_ms, message_ids, token,
                      conversation_hash, conversation, subject_key, subject_terms, address_terms,
-                     content_key)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+                     content_key, automatic)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
                  ON CONFLICT (record) DO NOTHING",
             )?,
             terms: Vec::new(),
@@ -90,6 +90,7 @@ impl<'c> Indexing<'c> {
             pack(&email.subject_terms),
             pack(&email.address_terms),
             key,
+            email.automatic,
         ])?;
         if inserted == 0 {
             return Ok(false);

@@ -14,7 +14,7 @@ macro_rules! emails {
             "SELECT index_emails.no, index_emails.record, index_emails.regarding, index_emails.direction,
                  index_emails.at_ms, index_emails.message_ids, index_emails.token,
                  index_emails.conversation, index_emails.subject_key, index_emails.subject_terms,
-                 index_emails.address_terms, index_emails.content_key ",
+                 index_emails.address_terms, index_emails.content_key, index_emails.automatic ",
             $rest
         )
     };
@@ -74,6 +74,7 @@ pub(super) fn stored(row: &Row<'_>) -> Outcome<Stored> {
     email.subject_key = TermHash::from_bits(row.get::<i64>(8)?.cast_unsigned());
     email.subject_terms = unpack(row.bytes(9)?).ok_or_else(|| row.corrupt(9))?;
     email.address_terms = unpack(row.bytes(10)?).ok_or_else(|| row.corrupt(10))?;
+    email.automatic = row.get(12)?;
     Ok(Stored {
         no: row.get(0)?,
         email,

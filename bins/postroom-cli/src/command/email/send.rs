@@ -46,6 +46,9 @@ pub(crate) struct Send {
     /// The email on record that it answers.
     #[arg(long, value_name = "RECORD")]
     reply_to: Option<RecordId>,
+    /// Nobody wrote it: it says so in its header, and is not sent where it answers automatic email.
+    #[arg(long)]
+    automatic: bool,
     /// The record that it regards.
     #[arg(long, value_name = "RECORD")]
     regarding: Option<RecordId>,
@@ -76,6 +79,7 @@ impl Send {
         }
         email.in_reply_to = self.reply_to;
         email.regarding = self.regarding;
+        email.automatic = self.automatic;
         let record = app
             .crm()
             .send_email(&email, app.now())
