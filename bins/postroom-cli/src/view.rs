@@ -108,6 +108,16 @@ pub(crate) fn profile_rows(profile: &ServerProfile) -> Vec<[String; 2]> {
             yes(profile.extra_authorities_pem.is_some()),
         ),
     ];
+    if profile.is_combined() {
+        let outgoing = profile.effective_outgoing();
+        let location = outgoing
+            .location
+            .as_deref()
+            .unwrap_or("none: incoming only");
+        let protocol = profile.sends_by().map_or("", |protocol| protocol.as_str());
+        rows.insert(5, row("Sends by", protocol));
+        rows.insert(6, row("Outgoing location", location));
+    }
     if profile.danger_allow_plain_http {
         rows.push(row(
             "Plain http",

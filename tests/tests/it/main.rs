@@ -2,6 +2,7 @@
 //!
 //! | Module | What it holds |
 //! |---|---|
+//! | [`sending`] | sending where one protocol reads and another one sends |
 //! | [`tidy`] | the project keeps its own rules: arrows, manifests, documents |
 
 #![expect(
@@ -11,4 +12,5 @@
     reason = "helpers of tests: a failure is a failed test"
 )]
 
+mod sending;
 mod tidy;
