@@ -183,6 +183,12 @@ async fn killed_where_nobody_can_look_nothing_is_sent_twice_and_doubt_is_told() 
     .await;
 }
 
+/// IMAP and SMTP: a copy among the sent messages ends the doubt, where there is one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_where_sent_copies_can_be_found_nothing_is_sent_twice() {
+    killed(System::Imap, setting("POSTROOM_KILL_POINTS").unwrap_or(2)).await;
+}
+
 async fn killed(system: System, points: u64) {
     let randomness: &dyn Randomness = &SystemRandomness::new();
     let seed = setting("POSTROOM_KILL_SEED").unwrap_or_else(|| randomness.number());

@@ -21,6 +21,7 @@ use postroom::provider::context::SystemClock;
 use postroom::sqlite::{KeySource, NewEmail, StorageOptions, create_key_file};
 use postroom::store::LedgerCounts;
 use postroom_simulator::exchange::{Exchange, ListenOptions, Listening};
+use postroom_simulator::imap::{ImapListening, ImapServer, uid, uid_validity};
 use postroom_simulator::model::{Account, AccountId, Item, MailSystem};
 use postroom_simulator::pop3::{Pop3Listening, Pop3Server, uidl};
 use postroom_simulator::smtp::{SmtpListening, SmtpServer};
@@ -83,16 +84,24 @@ pub(crate) enum System {
     Exchange,
     /// POP3 and SMTP: what became of a message whose answer was lost, nobody can see.
     Internet,
+    /// IMAP and SMTP: a sent copy can be looked for, and is filed by us, after the fact.
+    Imap,
 }
 
 /// The servers, which outlive the engine.
 enum Servers {
     Exchange(Box<Exchange>, Listening),
     Internet {
-        reading: Pop3Listening,
+        reading: Reading,
         sending: SmtpListening,
         authorities: String,
     },
+}
+
+/// What mail is read from.
+enum Reading {
+    Pop3(Pop3Listening),
+    Imap(ImapListening),
 }
 
 /// The server, which outlives the engine, and the engine's store.
@@ -116,12 +125,20 @@ async fn servers(system: System) -> Outcome<(Arc<MailSystem>, Servers)> {
         let listening = exchange.listen(ListenOptions::http()).await?;
         return Ok((mail, Servers::Exchange(Box::new(exchange), listening)));
     }
-    let pop3 = Pop3Server::new(Arc::clone(&mail))?;
     let smtp = SmtpServer::new(Arc::clone(&mail))?;
+    let (reading, authority) = if system == System::Imap {
+        let imap = ImapServer::new(Arc::clone(&mail))?;
+        let listening = imap.listen(ListenOptions::https()).await?;
+        (Reading::Imap(listening), imap.certificate_pem().to_owned())
+    } else {
+        let pop3 = Pop3Server::new(Arc::clone(&mail))?;
+        let listening = pop3.listen(ListenOptions::https()).await?;
+        (Reading::Pop3(listening), pop3.certificate_pem().to_owned())
+    };
     let servers = Servers::Internet {
-        reading: pop3.listen(ListenOptions::https()).await?,
+        reading,
         sending: smtp.listen(ListenOptions::https()).await?,
-        authorities: [pop3.certificate_pem(), smtp.certificate_pem()].concat(),
+        authorities: authority + smtp.certificate_pem(),
     };
     Ok((mail, servers))
 }
@@ -172,7 +189,7 @@ impl Office {
             .1;
         let (ada, ada_mailbox) = mailbox(&postroom, profile, PartyKind::User, "Ada", ADA).await?;
         for mailbox in [&desk, &ada_mailbox] {
-            if system == System::Internet {
+            if system != System::Exchange {
                 sign_in(&postroom, mailbox).await?;
             }
             enable(&postroom, mailbox).await?;
@@ -220,8 +237,16 @@ impl Office {
                 sending,
                 authorities,
             } => {
-                let mut profile = admin.new_profile("Simulated provider", ProfileKind::Pop3Smtp);
-                profile.incoming.location = Some(format!("pop3s://{}", reading.address()));
+                let (kind, location) = match reading {
+                    Reading::Pop3(pop3) => {
+                        (ProfileKind::Pop3Smtp, format!("pop3s://{}", pop3.address()))
+                    }
+                    Reading::Imap(imap) => {
+                        (ProfileKind::ImapSmtp, format!("imaps://{}", imap.address()))
+                    }
+                };
+                let mut profile = admin.new_profile("Simulated provider", kind);
+                profile.incoming.location = Some(location);
                 profile.outgoing.location = Some(format!("smtps://{}", sending.address()));
                 profile.incoming.credentials = CredentialSource::Mailbox;
                 profile.incoming.impersonation = false;
@@ -250,7 +275,14 @@ impl Office {
     pub(crate) fn system(&self) -> System {
         match self.servers {
             Servers::Exchange(..) => System::Exchange,
-            Servers::Internet { .. } => System::Internet,
+            Servers::Internet {
+                reading: Reading::Pop3(_),
+                ..
+            } => System::Internet,
+            Servers::Internet {
+                reading: Reading::Imap(_),
+                ..
+            } => System::Imap,
         }
     }
 
@@ -258,7 +290,17 @@ impl Office {
     pub(crate) fn client_id(&self, account: AccountId, item: &Item) -> String {
         match &self.servers {
             Servers::Exchange(exchange, _) => exchange.client_id(account, item.id),
-            Servers::Internet { .. } => format!("u:{}", uidl(&self.mail, item)),
+            Servers::Internet {
+                reading: Reading::Pop3(_),
+                ..
+            } => format!("u:{}", uidl(&self.mail, item)),
+            Servers::Internet {
+                reading: Reading::Imap(_),
+                ..
+            } => {
+                let validity = uid_validity(&self.mail, item.folder);
+                format!("{validity}.{}", uid(&self.mail, item))
+            }
         }
     }
 
