@@ -137,10 +137,14 @@ fn cells(line: &str) -> Option<Vec<String>> {
 fn proof(cell: &str) -> Result<Proof, String> {
     if let Some(place) = cell.strip_prefix("not yet:") {
         let place = place.trim();
-        return if place.is_empty() {
-            Err("`not yet:` needs what it belongs to".to_owned())
-        } else {
+        let named = place
+            .strip_prefix("issue ")
+            .and_then(|rest| rest.split_once(", "))
+            .is_some_and(|(number, part)| number.parse::<u32>().is_ok() && !part.is_empty());
+        return if named {
             Ok(Proof::NotYet(place.to_owned()))
+        } else {
+            Err("`not yet:` needs the issue and the part that it waits for".to_owned())
         };
     }
     let tests: Vec<String> = cell
@@ -283,7 +287,10 @@ test crates/postroom-core/src/lib.rs - (line 3) ... ok
                     tests: vec!["a::b".to_owned()],
                 },
             ),
-            ("not yet: items", Proof::NotYet("items".to_owned())),
+            (
+                "not yet: issue 7, items",
+                Proof::NotYet("issue 7, items".to_owned()),
+            ),
         ] {
             let rows = rows(&table(cell)).expect("a table");
             assert_eq!(rows.first().map(|row| &row.proof), Some(&proof));
@@ -292,7 +299,16 @@ test crates/postroom-core/src/lib.rs - (line 3) ... ok
 
     #[test]
     fn rows_that_prove_nothing_are_errors() {
-        for cell in ["", "see there", "`bare`", "different:", "not yet: "] {
+        for cell in [
+            "",
+            "see there",
+            "`bare`",
+            "different:",
+            "not yet: ",
+            "not yet: items",
+            "not yet: issue 7",
+            "not yet: issue x, items",
+        ] {
             assert!(rows(&table(cell)).is_err(), "{cell:?}");
         }
     }
