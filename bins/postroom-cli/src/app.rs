@@ -285,7 +285,7 @@ impl<'a> App<'a> {
                 }
                 Err(error) => {
                     let failure = Failure::from(error);
-                    rows.push([name(id), failure.line()]);
+                    rows.push([name(id), failure.full_line()]);
                     documents.push(serde_json::json!({ "mailbox": id.to_string(), "error": failure.as_json() }));
                     failures.push(failure);
                 }

@@ -62,6 +62,30 @@ impl EmailAddress {
         })
     }
 
+    /// Whether a mailbox can have it: one `@` outside quotes, and a domain of labels, or a number in
+    /// brackets, after it. Headers hold worse, which is kept as it stands.
+    ///
+    /// ```
+    /// # use postroom_core::EmailAddress;
+    /// let plain = |text: &str| text.parse::<EmailAddress>().is_ok_and(|one| one.is_plain());
+    /// assert!(plain("ada@example.org") && plain("\"a@b\"@example.org") && plain("ada@[127.0.0.1]"));
+    /// assert!(!plain("ada@@example.org") && !plain("ada@example..org") && !plain("ada@-x.org"));
+    /// ```
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        let (local, domain) = (self.local_part(), self.domain());
+        let label = |label: &str| {
+            !label.is_empty()
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label
+                    .chars()
+                    .all(|c| c.is_alphanumeric() || c == '-' || c == '_')
+        };
+        let literal = domain.starts_with('[') && domain.ends_with(']');
+        (!local.contains('@') || is_quoted(local)) && (literal || domain.split('.').all(label))
+    }
+
     /// The form under which addresses are compared and indexed: ASCII lower case.
     #[must_use]
     pub fn normalized(&self) -> String {

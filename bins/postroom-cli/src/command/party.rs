@@ -24,6 +24,7 @@ pub(crate) enum User {
         #[arg(value_parser = party_name)]
         name: String,
         /// Their email address.
+        #[arg(value_parser = mailbox_address)]
         address: EmailAddress,
     },
     /// List the users.
@@ -49,6 +50,7 @@ pub(crate) enum Queue {
         #[arg(value_parser = party_name)]
         name: String,
         /// Its email address.
+        #[arg(value_parser = mailbox_address)]
         address: EmailAddress,
     },
     /// List the queues.
@@ -177,6 +179,16 @@ fn party_name(text: &str) -> Result<String, String> {
         Ok(name.to_owned())
     } else {
         Err(format!("must have 1 to {NAME_MAX} characters"))
+    }
+}
+
+/// An address as a mailbox can have it: refused before there is a party without one.
+fn mailbox_address(text: &str) -> Result<EmailAddress, String> {
+    let address: EmailAddress = text.parse().map_err(|error| format!("{error}"))?;
+    if address.is_plain() {
+        Ok(address)
+    } else {
+        Err("must have one @, and a domain such as example.org after it".to_owned())
     }
 }
 

@@ -7,8 +7,8 @@ use clap::Subcommand;
 use serde_json::json;
 
 use crate::api::{
-    Channel, CredentialSource, EmailAddress, MailboxFilter, ProfileDirection, SavedProfile,
-    ServerProfile,
+    Channel, CredentialSource, EmailAddress, ErrorKind, MailboxFilter, ProfileDirection,
+    SavedProfile, ServerProfile,
 };
 use crate::app::App;
 use crate::command::connection;
@@ -237,7 +237,20 @@ impl Profile {
                         profile.name
                     ))?;
                 }
-                admin.delete_profile(principal, profile.id).await?;
+                if let Err(error) = admin.delete_profile(principal, profile.id).await {
+                    let used = error.kind() == ErrorKind::Conflict;
+                    let failure = Failure::from(error);
+                    if !used {
+                        return Err(failure);
+                    }
+                    let name = &profile.name;
+                    return Err(failure
+                        .message(format!("mailboxes use the profile {name}"))
+                        .cause("A profile is deleted only once no mailbox has it.")
+                        .hint(format!(
+                            "Give them another one first: postroom mailbox edit --in-profile {name:?} --profile OTHER"
+                        )));
+                }
                 app.output
                     .line(format!("deleted the profile {}", profile.name));
                 app.output

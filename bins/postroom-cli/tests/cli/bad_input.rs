@@ -242,7 +242,13 @@ async fn names_that_do_not_exist() {
         assert_eq!(ran.code, 2, "{ran:?}");
         assert!(ran.err.contains("1 to 200 characters"), "{ran:?}");
     }
+    for address in ["bob@@example.org", "bob@example..org", "bob@-"] {
+        let ran = office.run(&["user", "create", "Bob", address]).await;
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.err.contains("must have one @"), "{ran:?}");
+    }
     let users = office.run(&["user", "list"]).await.ok();
+    assert!(!users.out.contains("Bob"), "{users:?}");
     assert!(!users.out.contains("bob@example.org"), "{users:?}");
     // Two of a name: nobody guesses which one is meant.
     office

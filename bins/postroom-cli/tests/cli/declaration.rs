@@ -131,7 +131,8 @@ async fn all_that_is_wrong_is_told_with_its_line_and_nothing_is_changed() {
         .replace("profile = \"Lisbon\"", "profile = \"Lisbonn\"")
         .replace("active = false", "active = \"no\"")
         .replace("\"password\"", "\"passwort\"")
-        .replace("[[queue]]", "[[queu]]");
+        .replace("[[queue]]", "[[queu]]")
+        + "\n[[user]]\naddress = \"zoe@@example.org\"\napproval = \"maybe\"\n";
     folder.write("bad.toml", &bad);
     let line = |part: &str| bad.lines().position(|line| line.contains(part)).unwrap() + 1;
     let refused = run(&folder, &["apply", "bad.toml", "--yes"]).await;
@@ -154,6 +155,9 @@ async fn all_that_is_wrong_is_told_with_its_line_and_nothing_is_changed() {
             "user ben@example.org: active must be true or false",
         ),
         ("[[queu]]", "there is no table queu. Did you mean queue?"),
+        // Without a name everything else is told all the same.
+        ("zoe@@", "address must have one @"),
+        ("maybe", "approval must be approved or rejected"),
     ] {
         let place = format!("bad.toml:{}:", line(part));
         let told = refused.err.lines().find(|told| told.starts_with(&place));
@@ -165,7 +169,7 @@ async fn all_that_is_wrong_is_told_with_its_line_and_nothing_is_changed() {
     assert!(
         refused
             .err
-            .contains("bad.toml has 5 errors; nothing was changed"),
+            .contains("bad.toml has 8 errors; nothing was changed"),
         "{refused:?}"
     );
     assert_eq!(run(&folder, &["export"]).await.ok().out, before);

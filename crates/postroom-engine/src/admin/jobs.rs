@@ -10,6 +10,7 @@ use postroom_core::principal::Principal;
 use postroom_core::{AlertId, JobId, Mailbox, MailboxId, ProfileId, Timestamp};
 use postroom_store::{AlertFilter, JobCounts, JobFilter, MailboxFilter, Page};
 
+use super::bulk::for_all;
 use super::profiles::too_early;
 use super::{Admin, BulkOutcome};
 use crate::error::{EngineError, Result};
@@ -107,17 +108,21 @@ impl Admin {
         kind: JobKind,
     ) -> BulkOutcome<Job> {
         const ACTION: &str = "mailbox.test";
+        let allowed = self.allow_all(principal, Right::WriteMailbox, ACTION, ids);
+        if let Err(refused) = allowed.await {
+            return for_all(ids, ACTION, refused);
+        }
         let mut outcomes = Vec::with_capacity(ids.len());
-        for id in ids {
-            let subject = Subject::Mailbox(*id);
-            let allowed = self
-                .allow(principal, Right::WriteMailbox, ACTION, subject)
-                .await;
-            let outcome = match allowed {
-                Ok(()) => self.known_mailbox(ACTION, *id).await,
-                Err(error) => Err(error),
+        for batch in ids.chunks(QUEUED_TOGETHER) {
+            let known = match self.environment.store.mailboxes_by_id(batch).await {
+                Ok(known) => known,
+                Err(error) => return for_all(ids, ACTION, error.into()),
             };
-            outcomes.push((*id, outcome));
+            let known: BTreeMap<_, _> = known.into_iter().map(|one| (one.id, one)).collect();
+            outcomes.extend(batch.iter().map(|id| {
+                let missing = || EngineError::not_found(ACTION, "mailbox");
+                (*id, known.get(id).cloned().ok_or_else(missing))
+            }));
         }
         self.queue_all(principal, outcomes, kind).await
     }

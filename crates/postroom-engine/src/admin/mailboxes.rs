@@ -147,6 +147,9 @@ impl Admin {
         organization: &Organization,
         new: NewMailbox,
     ) -> Result<Mailbox> {
+        if let Some(error) = new.address.as_ref().and_then(edit::address_error) {
+            return Err(EngineError::fields(action, &[error]));
+        }
         let id = MailboxId::from_random(self.environment.bytes16());
         let bare = Mailbox::new(id, "", new.owner, new.address);
         let defaults = &organization.settings.mailbox_defaults;

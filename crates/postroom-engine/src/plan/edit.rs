@@ -140,6 +140,9 @@ pub(crate) fn edited(mailbox: &Mailbox, edit: &MailboxEdit) -> Result<Mailbox, V
     }
     let mut untested = [false; 3];
     if let Some(address) = &edit.address {
+        if *address != mailbox.address {
+            errors.extend(address.as_ref().and_then(address_error));
+        }
         next.approval = mailbox
             .approval
             .after_edit(mailbox.address.as_ref(), address.as_ref());
@@ -202,6 +205,12 @@ pub(crate) fn edited(mailbox: &Mailbox, edit: &MailboxEdit) -> Result<Mailbox, V
     } else {
         Err(errors)
     }
+}
+
+/// Headers hold worse, but nobody has such a mailbox.
+pub(crate) fn address_error(address: &EmailAddress) -> Option<FieldError> {
+    let message = "must have one @, and a domain such as example.org after it";
+    (!address.is_plain()).then(|| FieldError::new("address", message))
 }
 
 fn method_error(

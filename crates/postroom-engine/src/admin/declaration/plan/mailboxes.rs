@@ -101,7 +101,6 @@ impl Planner<'_> {
         let stored = stored.and_then(|id| self.mailboxes.get(&id).copied());
         if stored.is_none() && text(entry, "name").is_none_or(|name| name.trim().is_empty()) {
             self.find(noun, index, Some("name"), "name is needed");
-            return None;
         }
         let mut given = without_passwords(noun, entry);
         let others = self.other_addresses(noun, index, &mut given, stored);
