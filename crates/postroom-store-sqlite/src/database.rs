@@ -327,7 +327,7 @@ pub(crate) fn connect(path: &Path, sync: bool) -> Outcome<Connection> {
     connection
         .execute_batch(&format!(
             "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;
-             PRAGMA page_size = 8192; PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; PRAGMA synchronous = {};",
+             PRAGMA page_size = 4096; PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 8000; PRAGMA journal_size_limit = 67108864; PRAGMA synchronous = {};",
             if sync { "FULL" } else { "OFF" }
         ))
         .map_err(configured)?;

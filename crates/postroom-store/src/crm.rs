@@ -354,7 +354,8 @@ pub trait Crm: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Emails put into Pending Send since the cursor (ever, where `None`), at most `limit`, oldest
-    /// first. May repeat, never skips.
+    /// first. May repeat, never skips. Fewer than `limit` are the last for now: the next page is asked
+    /// for a little later.
     async fn outgoing(&self, since: Option<&CrmCursor>, limit: u32) -> Result<OutgoingPage>;
 
     /// Tells what has become of outgoing emails. May be told again.

@@ -11,7 +11,7 @@ use super::emails::{self, Link, NewRow, RecordIds, StoredEmail};
 use super::types::{EmailStatus, NewEmail};
 use crate::database::{Read, Write};
 use crate::failure::{Failure, Outcome};
-use crate::sql::{all, change, insert, json, one};
+use crate::sql::{Id, all, change, insert, json, one};
 
 pub(super) fn send(write: &mut Write<'_>, new: &NewEmail, now: Timestamp) -> Outcome<RecordId> {
     if let Some(key) = &new.key
@@ -147,7 +147,7 @@ pub(super) fn cancel(write: &Write<'_>, record: RecordId) -> Outcome<()> {
         write,
         "outbox",
         "SELECT state_name FROM outbox WHERE record = ?1 AND state_name <> 'failed'",
-        params![crate::sql::Id::bytes(&record)],
+        params![record.bytes()],
         |row| row.get::<String>(0),
     )?;
     if let Some(state) = taken_over {
@@ -242,24 +242,31 @@ pub(crate) fn report(write: &Write<'_>, reports: &[OutgoingReport]) -> Outcome<(
             OutgoingStatus::Unknown { .. } => (EmailStatus::Unknown, None),
             _ => return Err(Failure::invalid("a status that is not known here")),
         };
-        let Some(mut stored) = emails::get(write, report.record)? else {
+        let stored = one(
+            write,
+            "crm_emails",
+            "SELECT no, email FROM crm_emails WHERE record = ?1",
+            params![report.record.bytes()],
+            |row| Ok((row.get::<i64>(0)?, row.json::<Email>(1)?)),
+        )?;
+        let Some((no, mut email)) = stored else {
             // Deleted meanwhile; the outbox keeps what became of it.
             tracing::warn!(record = %report.record, "a report on an email that is not on record");
             continue;
         };
         if let Some(id) = message_id {
-            stored.email.headers.message_id = Some(id.clone());
+            email.headers.message_id = Some(id.clone());
         }
         change(
             write,
             "UPDATE crm_emails SET status_name = ?2, status = ?3, token = coalesce(?4, token), email = ?5
              WHERE no = ?1",
             params![
-                stored.no,
+                no,
                 status.as_str(),
                 json(&report.status)?,
                 report.token.as_ref().map(|token| token.as_str()),
-                json(&stored.email)?,
+                json(&email)?,
             ],
         )?;
     }

@@ -1,11 +1,11 @@
 //! Mailboxes: what administrators set is one JSON value, what cycles leave has rows of its own.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use postroom_core::approval::ApprovalState;
 use postroom_core::health::Health;
-use postroom_core::mailbox::{MailboxOwner, MailboxStatus, OwnerKind, WorkloadState};
-use postroom_core::tracking::TrackingFilter;
+use postroom_core::mailbox::{MailboxStatus, OwnerKind, WorkloadState};
 use postroom_core::{EmailAddress, Mailbox, MailboxId, PartyId, Timestamp, Workload};
 use postroom_store::{LookAgain, MailboxChange, MailboxFilter, MailboxOfParty, Page};
 use rusqlite::{Connection, params};
@@ -404,7 +404,7 @@ impl<'c> Reading<'c> {
                 "workloads",
                 "SELECT workload, enabled, health, next_due_ms, idle_cycles, last_started_ms,
                      last_succeeded_ms, holder IS NOT NULL, fence, lease_until_ms, revision
-                 FROM workloads JOIN mailboxes ON no = mailbox_no WHERE mailbox_no = ?1",
+                 FROM mailboxes CROSS JOIN workloads WHERE no = ?1 AND mailbox_no = ?1",
             )?,
         })
     }
@@ -498,29 +498,31 @@ pub(super) fn by_address(read: &Read<'_>, address: &EmailAddress) -> Outcome<Opt
     complete(read, (no, mailbox)).map(Some)
 }
 
-pub(super) fn of_parties(
-    connection: &Connection,
-    parties: &[PartyId],
-) -> Outcome<Vec<MailboxOfParty>> {
-    #[derive(serde::Deserialize)]
-    struct Part {
-        address: Option<EmailAddress>,
-        owner: MailboxOwner,
-        filter: TrackingFilter,
-    }
+pub(super) fn of_parties(read: &Read<'_>, parties: &[PartyId]) -> Outcome<Vec<MailboxOfParty>> {
+    let kept = &read.database.decoded.mailboxes;
+    let mut by_party = Prepared::new(
+        read,
+        "mailboxes",
+        "SELECT no, id, revision FROM mailboxes WHERE party = ?1",
+    )?;
+    let mut definition = Prepared::new(read, "mailboxes", DEFINITION)?;
     let mut found = Vec::new();
     for party in parties {
-        let row = one(
-            connection,
-            "mailboxes",
-            "SELECT id, definition FROM mailboxes WHERE party = ?1",
-            params![party.bytes()],
-            |row| Ok((row.id(0)?, row.json::<Part>(1)?)),
-        )?;
-        if let Some((id, part)) = row {
-            let party = part.owner.party().unwrap_or(*party);
-            found.push(MailboxOfParty::new(party, id, part.address, part.filter));
-        }
+        let row = by_party.find(params![party.bytes()], |row| {
+            let id: MailboxId = row.id(1)?;
+            Ok(Some((row.get::<i64>(0)?, id, row.unsigned(2)?)))
+        })?;
+        let Some((no, id, revision)) = row else {
+            continue;
+        };
+        let known = kept.known(&id).filter(|known| known.revision == revision);
+        let mailbox = match known {
+            Some(known) => known,
+            None => Arc::new(decoded(&mut definition, kept, no, id)?),
+        };
+        let party = mailbox.owner.party().unwrap_or(*party);
+        let address = mailbox.address.clone();
+        found.push(MailboxOfParty::new(party, id, address, mailbox.filter));
     }
     Ok(found)
 }

@@ -239,8 +239,9 @@ pub(super) fn finish_all(
     ended: &[(Lease, CycleRecord)],
 ) -> Outcome<Vec<Outcome<()>>> {
     let mut finished = Vec::with_capacity(ended.len());
+    let mut at_once = Prepared::new(write.connection(), "workloads", FINISH)?;
     for (lease, cycle) in ended {
-        finished.push(match finish_cycle(write, lease, cycle) {
+        finished.push(match finish(write, &mut at_once, lease, cycle) {
             Err(failure) if !failure.is_refusal() => return Err(failure),
             outcome => outcome,
         });
@@ -250,28 +251,36 @@ pub(super) fn finish_all(
 
 /// Records what a cycle leaves and gives its lease back.
 pub(super) fn finish_cycle(write: &Write<'_>, lease: &Lease, cycle: &CycleRecord) -> Outcome<()> {
+    let mut at_once = Prepared::new(write.connection(), "workloads", FINISH)?;
+    finish(write, &mut at_once, lease, cycle)
+}
+
+/// All at once, where the lease still is the current one.
+const FINISH: &str = concat!(
+    record_columns!(),
+    ", holder = NULL, lease_until_ms = 0
+     WHERE mailbox_no = ?1 AND workload = ?2 AND holder = ?8 AND fence = ?9"
+);
+
+fn finish(
+    write: &Write<'_>,
+    at_once: &mut Prepared<'_>,
+    lease: &Lease,
+    cycle: &CycleRecord,
+) -> Outcome<()> {
     if cycle.enabled {
-        // All at once, where the lease still is the current one.
         let no = mailboxes::number_kept(write, lease.mailbox)?;
-        let finished = change(
-            write,
-            concat!(
-                record_columns!(),
-                ", holder = NULL, lease_until_ms = 0
-                 WHERE mailbox_no = ?1 AND workload = ?2 AND holder = ?8 AND fence = ?9"
-            ),
-            params![
-                no,
-                lease.workload.as_str(),
-                mailboxes::health_text(&cycle.health)?,
-                due_after(write, no, lease.workload, cycle)?,
-                cycle.idle_cycles,
-                cycle.started.as_millis(),
-                cycle.succeeded.map(Timestamp::as_millis),
-                lease.holder.bytes(),
-                int(lease.fence),
-            ],
-        )?;
+        let finished = at_once.change(params![
+            no,
+            lease.workload.as_str(),
+            mailboxes::health_text(&cycle.health)?,
+            due_after(write, no, lease.workload, cycle)?,
+            cycle.idle_cycles,
+            cycle.started.as_millis(),
+            cycle.succeeded.map(Timestamp::as_millis),
+            lease.holder.bytes(),
+            int(lease.fence),
+        ])?;
         if finished > 0 {
             return Ok(());
         }
