@@ -56,7 +56,8 @@ pub(crate) async fn take_over(environment: &Environment) -> Result<u64> {
             intake.take(email, mailbox, numbers).await?;
         }
         intake.store(&page.cursor).await?;
-        if cursor.as_ref() == Some(&page.cursor) {
+        let full = u32::try_from(page.emails.len()).is_ok_and(|n| n >= environment.bounds.feed);
+        if !full || cursor.as_ref() == Some(&page.cursor) {
             break;
         }
     }

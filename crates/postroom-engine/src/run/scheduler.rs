@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postroom_core::job::{Job, JobState};
-use postroom_core::{JobId, MailboxId, ProfileId, Timestamp, Workload, planted};
+use postroom_core::{JobId, MailboxId, ProfileId, ServerProfile, Timestamp, Workload, planted};
 use postroom_store::{
     CycleRecord, CycleStart, Due, ErrorKind as StoreErrorKind, LEASE_DURATION, Lease,
 };
@@ -125,10 +125,14 @@ struct Scheduler<'a> {
     permits: Permits,
     /// What cycles left that have ended, not yet stored.
     left: Vec<(Lease, CycleRecord)>,
-    /// More may be due than was started at the last look, or something may have become due since.
+    /// Something may have become due since the last look.
     look_for_due: bool,
     /// When it was looked what is due.
     due_at: Option<Timestamp>,
+    /// What was due then and was not started: it waits for connections that become free.
+    waiting: Vec<Due>,
+    /// The profiles, where they were read since.
+    profiles: Option<BTreeMap<ProfileId, ServerProfile>>,
 }
 
 /// Runs what is due until told to stop; then waits for what is under way.
@@ -149,6 +153,8 @@ pub(crate) async fn run(environment: &Arc<Environment>, stop: &CancellationToken
         left: Vec::new(),
         look_for_due: true,
         due_at: None,
+        waiting: Vec::new(),
+        profiles: None,
     };
     let result = scheduler.run().await;
     // Whatever made the loop end: nothing outlives it.
@@ -235,13 +241,15 @@ impl Scheduler<'_> {
         let now = self.environment.now();
         let free = bounds.active.saturating_sub(self.running.len());
         if free > 0 && (self.look_for_due || self.due_at.is_none_or(rested)) {
-            let due = store.due(now, bounds.due_window).await?;
+            let window = bounds.due_window;
+            self.waiting = store.due(now, window).await?;
+            self.profiles = None;
             self.due_at = Some(now);
-            // Until as many were started.
-            self.look_for_due = !due.is_empty();
-            if !due.is_empty() {
-                self.start_cycles(&due, free).await?;
-            }
+            let count = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
+            self.look_for_due = count >= window;
+        }
+        if free > 0 && !self.waiting.is_empty() {
+            self.start_cycles(free).await?;
         }
         Ok(())
     }
@@ -281,20 +289,30 @@ impl Scheduler<'_> {
         self.backlog = later;
     }
 
-    async fn start_cycles(&mut self, due: &[Due], free: usize) -> Result<()> {
-        let profiles: BTreeMap<_, _> = self
-            .environment
-            .store
-            .profiles()
-            .await?
-            .into_iter()
-            .map(|profile| (profile.id, profile))
+    async fn start_cycles(&mut self, free: usize) -> Result<()> {
+        let profiles = match &mut self.profiles {
+            Some(profiles) => profiles,
+            none => {
+                let profiles = self.environment.store.profiles().await?;
+                let profiles = profiles.into_iter().map(|profile| (profile.id, profile));
+                none.insert(profiles.collect())
+            }
+        };
+        let picked = pick(
+            &self.waiting,
+            profiles,
+            &self.running,
+            &mut self.permits,
+            free,
+        );
+        let begins: BTreeSet<_> = picked
+            .iter()
+            .map(|(due, _)| (due.mailbox, due.workload))
             .collect();
-        let picked = pick(due, &profiles, &self.running, &mut self.permits, free);
-        // The rest waits for a connection that becomes free, or for its own cycle to end.
-        let all = picked.len() == due.len();
-        let window = usize::try_from(self.environment.bounds.due_window).unwrap_or(usize::MAX);
-        self.look_for_due = !all || due.len() >= window;
+        self.waiting.retain(|due| {
+            let key = (due.mailbox, due.workload);
+            !begins.contains(&key) && !self.running.contains(&key)
+        });
         let mut begun = self.begin(&picked).await;
         for (due, key) in picked {
             self.running.insert((due.mailbox, due.workload));

@@ -126,7 +126,7 @@ async fn remember_trouble(
         record.succeeded = None;
         record.next_due = Some(change.next_attempt.unwrap_or(now));
         record.health = change.health;
-        environment.store.record_cycle(&lease, &record).await?;
+        return Ok(environment.store.finish_cycle(&lease, &record).await?);
     }
     environment.store.release_lease(&lease).await?;
     Ok(())
@@ -234,18 +234,18 @@ async fn recover(
     workload: Workload,
     now: Timestamp,
 ) -> Result<()> {
-    if let Some(lease) = lease(environment, job, workload).await? {
-        let mut record = CycleRecord::succeeded(now, now, now, 0);
-        record.succeeded = None;
-        let recorded = environment.store.record_cycle(&lease, &record).await;
+    let Some(lease) = lease(environment, job, workload).await? else {
+        // Whoever holds it sees to its health; it is due all the same.
+        let store = &environment.store;
+        return Ok(store.set_due(job.mailbox, workload, now).await?);
+    };
+    let mut record = CycleRecord::succeeded(now, now, now, 0);
+    record.succeeded = None;
+    let recorded = environment.store.finish_cycle(&lease, &record).await;
+    if recorded.is_err() {
         environment.store.release_lease(&lease).await?;
-        recorded?;
     }
-    environment
-        .store
-        .set_due(job.mailbox, workload, now)
-        .await?;
-    Ok(())
+    Ok(recorded?)
 }
 
 /// Closes what the test has shown to be over; what concerns single messages stays.

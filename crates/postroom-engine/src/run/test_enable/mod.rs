@@ -66,7 +66,6 @@ pub(crate) async fn run(environment: &Environment, mut job: Job) -> Result<Job> 
     let store = &environment.store;
     job.state = JobState::Running;
     job.steps.clear();
-    store.save_job(&job).await?;
     let loaded = environment.load(job.mailbox).await?;
     let tested: Vec<Workload> = Workload::ALL
         .into_iter()
