@@ -93,6 +93,12 @@ impl Trace {
         }
     }
 
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_off(&self) -> bool {
+        self.off
+    }
+
     /// The hash of all lines so far.
     #[must_use]
     pub fn hash(&self) -> u128 {

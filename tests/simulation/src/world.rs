@@ -205,6 +205,8 @@ impl World {
     /// The application's records, without anything in between.
     #[must_use]
     pub fn crm(&self) -> Arc<SqliteCrm> {
+        // Whoever writes here waits for the disk, and takes everything else there, too.
+        self.seams.synced();
         self.storage().crm()
     }
 

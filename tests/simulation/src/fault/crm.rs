@@ -39,6 +39,7 @@ impl FaultyCrm {
             mailbox: None,
             profile: None,
             writes: matches!(operation, "record_emails" | "report_outgoing"),
+            behind: false,
             over_http: false,
         };
         let failing = |error| failure(operation, Code::CrmUnavailable, error);

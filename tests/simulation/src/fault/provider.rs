@@ -185,6 +185,7 @@ impl Gate {
                     | SEND
                     | "submit.discard"
             ),
+            behind: false,
             over_http: self.over_http,
         };
         let caller = Caller {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use postroom_core::{MailboxId, ProfileId};
@@ -12,7 +12,7 @@ use super::directory::Directory;
 use super::plan::{Call, Decision, FaultError, FaultPlan, Seam, Verdict};
 use super::switch::{Crash, CrashSwitch, Freezer};
 use crate::history::{CallEnd, Event, History, Side};
-use crate::storage::lengths;
+use crate::storage::{Lengths, lengths};
 use crate::trace::Trace;
 
 /// How often each fault struck. Clones count together.
@@ -50,6 +50,18 @@ struct Shared {
     probes: AtomicU64,
     calm: AtomicBool,
     pace: Mutex<Pace>,
+    behind: Behind,
+}
+
+/// What a power failure may take, beside the write under way: how long the files were before the first
+/// write that may be behind, where no other one has come since.
+#[derive(Debug, Default)]
+struct Behind(Mutex<Option<Lengths>>);
+
+impl Behind {
+    fn lock(&self) -> MutexGuard<'_, Option<Lengths>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// At most so many calls within [`PACE_TIME`]: whoever makes more goes round in circles.
@@ -120,6 +132,8 @@ pub(super) struct Spot<'a> {
     pub(super) mailbox: Option<MailboxId>,
     pub(super) profile: Option<ProfileId>,
     pub(super) writes: bool,
+    /// Whether what is written may be behind.
+    pub(super) behind: bool,
     pub(super) over_http: bool,
 }
 
@@ -143,6 +157,7 @@ impl Seams {
                 probes: AtomicU64::new(0),
                 calm: AtomicBool::new(false),
                 pace: Mutex::new(Pace::new(PACE_CALLS)),
+                behind: Behind::default(),
             }),
             switch: CrashSwitch::default(),
             freezer: Freezer::default(),
@@ -155,6 +170,7 @@ impl Seams {
     /// The seams of the next process: alive, not frozen, its store in that folder.
     #[must_use]
     pub fn engine(&self, number: u32, files: PathBuf) -> Self {
+        self.synced();
         Self {
             shared: Arc::clone(&self.shared),
             switch: CrashSwitch::default(),
@@ -287,6 +303,9 @@ impl Seams {
         self.alive().await;
         let (number, decision) = self.decide(spot);
         let verdict = decision.verdict;
+        if spot.behind {
+            self.fall_behind();
+        }
         let answer = match verdict {
             Verdict::CrashBefore => {
                 self.crash(Crash::Plain);
@@ -298,7 +317,8 @@ impl Seams {
                 std::future::pending().await
             }
             Verdict::TornCrash => {
-                let before = self.files.as_deref().map(lengths);
+                let behind = self.shared.behind.lock().take();
+                let before = behind.or_else(|| self.files.as_deref().map(lengths));
                 let _ = effect(Verdict::Pass).await;
                 let after = self.files.as_deref().map(lengths);
                 self.crash(match (before, after) {
@@ -321,12 +341,28 @@ impl Seams {
                 effect(verdict).await
             }
         };
+        if spot.writes && !spot.behind && answer.is_ok() {
+            self.synced();
+        }
         self.alive().await;
         match &answer {
             Ok(_) => self.told(number, spot, "ok"),
             Err(error) => self.told(number, spot, &code(error)),
         }
         answer
+    }
+
+    /// A power failure takes what is written from now on, until something is written that is not behind.
+    fn fall_behind(&self) {
+        let mut behind = self.shared.behind.lock();
+        if behind.is_none() && !self.shared.trace.is_off() {
+            *behind = self.files.as_deref().map(lengths);
+        }
+    }
+
+    /// Everything that was written is on the disk: a write that may not be behind was answered.
+    pub fn synced(&self) {
+        *self.shared.behind.lock() = None;
     }
 
     /// Goes on when the process does.

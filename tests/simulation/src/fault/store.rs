@@ -63,6 +63,7 @@ impl FaultyStore {
             mailbox,
             profile: None,
             writes: writes(operation),
+            behind: may_be_behind(operation),
             over_http: false,
         };
         let failing = |error| failure(operation, Code::StoreUnavailable, error);
@@ -147,6 +148,25 @@ fn writes(operation: &str) -> bool {
             | "job_counts"
             | "connection_test"
             | "indexed"
+    )
+}
+
+/// Whether the contract lets what a method writes be behind.
+fn may_be_behind(operation: &str) -> bool {
+    matches!(
+        operation,
+        "acquire_lease"
+            | "renew_lease"
+            | "release_lease"
+            | "begin_cycle"
+            | "begin_cycles"
+            | "finish_cycle"
+            | "finish_cycles"
+            | "record_page"
+            | "begin_relisting"
+            | "next_token_numbers"
+            | "token_numbers"
+            | "enqueue_outgoing"
     )
 }
 

@@ -58,6 +58,7 @@ impl HttpTransport for FaultyTransport {
             writes: !(operation.starts_with("Get")
                 || operation.starts_with("Find")
                 || operation.starts_with("Sync")),
+            behind: false,
             over_http: false,
         };
         let probe = caller.profile.map(|profile| {
