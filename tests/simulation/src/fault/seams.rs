@@ -510,6 +510,7 @@ mod tests {
             mailbox: None,
             profile: None,
             writes: false,
+            behind: false,
             over_http: false,
         };
         let mut pace = Pace::new(3);
