@@ -156,6 +156,8 @@ pub struct Facts {
     pub strikes: Vec<Strike>,
     /// When engines started.
     pub starts: Vec<Duration>,
+    /// When engines ended in good order.
+    pub stops: Vec<Duration>,
     /// When engines crashed.
     pub crashes: Vec<Duration>,
     /// When the clock jumped, and by how many milliseconds.
@@ -215,7 +217,10 @@ impl Facts {
                 self.crashes.push(at);
                 self.end_calls(at, *engine, open);
             }
-            Event::EngineStopped { engine } => self.end_calls(at, *engine, open),
+            Event::EngineStopped { engine } => {
+                self.stops.push(at);
+                self.end_calls(at, *engine, open);
+            }
             Event::ClockJumped { by_millis } => self.jumps.push((at, *by_millis)),
             Event::FaultBegan(facts) => self.windows.push(Window {
                 facts: facts.clone(),

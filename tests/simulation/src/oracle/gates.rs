@@ -205,7 +205,9 @@ fn well_tested(
             && !facts
                 .strikes
                 .iter()
-                .any(|strike| strike.at >= from && strike.at <= end);
+                .any(|strike| strike.at >= from && strike.at <= end)
+            // While no engine runs, no test does.
+            && !facts.stops.iter().any(|stop| stop >= at && *stop <= end);
         let open = Facts::in_force(timeline, *at, end).all(|one| lets(one, workload))
             && Facts::in_force(timeline, *at, end)
                 .filter_map(|one| one.profile)

@@ -224,3 +224,16 @@ fn a_change_that_a_crash_cut_short_may_have_switched_off() {
     world.push(minutes(1001), Event::MailboxConfigured(desk));
     assert!(must(&world), "it did not");
 }
+
+#[test]
+fn a_test_before_a_restart_may_be_run_after_it() {
+    let mut world = World::good();
+    let must = |world: &World| {
+        let facts = Facts::of(&world.view.history);
+        must_be_enabled(&facts, world.desk, Workload::Outgoing, minutes(30))
+    };
+    assert!(must(&world));
+    world.push(minutes(2), Event::EngineStopped { engine: 0 });
+    world.view.history.sort_by_key(|entry| entry.at);
+    assert!(!must(&world));
+}
