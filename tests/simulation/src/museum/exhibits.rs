@@ -115,7 +115,6 @@ pub fn of(defect: Defect) -> Vec<Exhibit> {
         D::PollingMinimumIgnored => vec![half_hourly()],
         D::ApprovalUncheckedOutgoing => vec![closed(AdminAction::Reject(0))],
         D::DisabledStillSends => vec![closed(AdminAction::Outgoing(0, false))],
-        D::LeaseSeenOnce => vec![slow(Memory), slow(Ews)],
         D::CachedProfileNotRenewed => vec![new_password(true)],
         D::SecretInReport => vec![new_password(false), small("enable")],
         D::ClockBackStopsFeed => vec![clock_ahead()],
@@ -177,18 +176,6 @@ fn outage(hours: u64) -> Exhibit {
     incoming(&mut plot, from + 10, &[0, 1]);
     incoming(&mut plot, until + 10, &[0, 1]);
     done(plot, &format!("outage-{hours}h"), until + 20)
-}
-
-/// A server that takes its time for each answer.
-fn slow(protocol: Protocol) -> Exhibit {
-    let mut plot = Plot::new(&[protocol], 1);
-    let late = FaultKind::SlowAnswer(50 * SECOND);
-    plot.faults
-        .push(window(HOUR, 3 * HOUR, late, Target::Mailbox(0)));
-    for minute in 0..5 {
-        incoming(&mut plot, HOUR + minute, &[0]);
-    }
-    done(plot, &named("slow", protocol), 3 * HOUR)
 }
 
 /// What comes in after trouble is read, and nobody has to do anything for that.
