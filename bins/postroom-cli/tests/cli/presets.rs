@@ -76,3 +76,42 @@ async fn what_cannot_be_found_or_taken_is_said_and_nothing_is_created() {
         Some(0)
     );
 }
+
+#[tokio::test]
+async fn a_preset_makes_a_profile_and_says_what_to_switch_on() {
+    let folder = Folder::new();
+    folder.run(&["init", "--name", "Lamps"]).await.ok();
+    let made = folder
+        .run(&["profile", "create", "Gmail", "--preset", "gmail"])
+        .await
+        .ok();
+    assert!(made.out.contains("app password"), "{made:?}");
+    folder
+        .run(&[
+            "profile",
+            "create",
+            "By POP3",
+            "--preset",
+            "gmail",
+            "--kind",
+            "pop3-smtp",
+        ])
+        .await
+        .ok();
+    let shown = folder
+        .run(&["profile", "list", "--output", "json"])
+        .await
+        .ok()
+        .json();
+    let mut found: Vec<_> = shown["profiles"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|profile| (profile["kind"].as_str(), profile.to_string()))
+        .collect();
+    found.sort();
+    assert_eq!(found[0].0, Some("imap-smtp"));
+    assert!(found[0].1.contains("imap.gmail.com"), "{found:?}");
+    assert_eq!(found[1].0, Some("pop3-smtp"));
+    assert!(found[1].1.contains("pop.gmail.com"), "{found:?}");
+}
