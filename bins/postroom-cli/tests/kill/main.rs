@@ -15,6 +15,7 @@
 #![expect(
     clippy::panic,
     clippy::print_stdout,
+    clippy::unwrap_used,
     reason = "a test stops at what it did not expect, and tells how to repeat it"
 )]
 

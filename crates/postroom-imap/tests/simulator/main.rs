@@ -6,6 +6,7 @@
 )]
 
 mod failing;
+mod independent;
 mod listing;
 mod moving;
 mod reading;
