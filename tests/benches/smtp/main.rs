@@ -9,11 +9,7 @@
 //! The floor makes the same exchange by the same kind of connection: sender, recipient and DATA in one write, then
 //! the message; connections are kept. The adapter does it through its provider, the engine with its outbox: compose,
 //! store before each step, one after the other, as one mailbox sends.
-#![expect(
-    clippy::print_stdout,
-    clippy::expect_used,
-    reason = "a bench prints its figures, and helpers of tests may fail"
-)]
+#![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
 mod bare;
 mod subject;

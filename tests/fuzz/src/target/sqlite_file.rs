@@ -4,7 +4,7 @@
 //! Source: sqlite.org/fileformat2.html.
 
 /// Bytes of a page of the store's databases.
-pub(super) const PAGE: usize = 8192;
+pub(super) const PAGE: usize = 4096;
 const WAL_HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 const FRAME: usize = FRAME_HEADER + PAGE;
