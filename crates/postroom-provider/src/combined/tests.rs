@@ -59,12 +59,13 @@ impl Provider for Family {
     }
 
     fn capabilities(&self) -> Arc<Capabilities> {
-        let mut offers = Capabilities::default();
-        offers.submit = self.sends;
-        offers.sent = self.copies;
-        offers.sent_find = self.copies;
-        offers.sent_file = self.copies;
-        Arc::new(offers)
+        Arc::new(Capabilities {
+            submit: self.sends,
+            sent: self.copies,
+            sent_find: self.copies,
+            sent_file: self.copies,
+            ..Capabilities::default()
+        })
     }
 
     fn submitter(&self) -> Option<&dyn MailSubmitter> {
