@@ -21,6 +21,13 @@ fn a_seed_is_the_same_run_again() {
     }
 }
 
+/// A test fails while a store in trouble keeps it from the lease: what it told is over when the workload works.
+#[test]
+fn what_a_failed_test_told_is_over_when_the_workload_works() {
+    let outcome = run(&generate(541, Params::default()), &Options::default());
+    assert_eq!(outcome.violations, []);
+}
+
 #[test]
 fn a_run_that_goes_round_in_circles_is_ended() {
     let scenario = generate(3, Params::default());

@@ -6,6 +6,7 @@ use std::time::Duration;
 use postroom_core::approval::{Purpose, gate};
 use postroom_core::catalogue::{Class, Scope};
 use postroom_core::health::{AlertAction, CycleOutcome, Health};
+use postroom_core::mailbox::TestStatus;
 use postroom_core::profile::CredentialSource;
 use postroom_core::schedule::{WAIT_MAX, due_after_cycle};
 use postroom_core::{Code, Mailbox, ServerProfile, Timestamp, Workload, planted};
@@ -22,6 +23,7 @@ use crate::plan::failure::{CycleFailure, CycleStop};
 use crate::run::alerts::detail;
 use crate::run::breakers::Admission;
 use crate::run::outage::{profile_fails, profile_recovers};
+use crate::run::test_enable::close_told_by_test;
 use crate::run::{incoming, outgoing};
 
 /// How long a workload whose gate is closed is left alone. Opening the gate makes it due at once.
@@ -359,6 +361,9 @@ async fn succeeded(
     let record = CycleRecord::succeeded(started, ended, next, after.idle_cycles);
     // First: a crash in between closes them again, while a workload that is well closes nothing.
     carry_out(cycle, &change.alerts, String::new()).await?;
+    if state.test_status == TestStatus::Failure {
+        close_told_by_test(environment, &cycle.about()).await?;
+    }
     let store = &environment.store;
     if state.health == Health::Healthy {
         *ending = if matches!(ending, Ending::Together) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use postroom_core::alert::Subject;
 use postroom_core::catalogue::{Class, Level};
 use postroom_core::health::{AlertAction, CycleOutcome};
 use postroom_core::job::Job;
@@ -250,26 +251,42 @@ async fn recover(
 
 /// Closes what the test has shown to be over; what concerns single messages stays.
 async fn close_earlier(environment: &Environment, about: &About<'_>) -> Result<()> {
-    let now = environment.now();
-    let subjects = [
+    close_over(
+        environment,
         incident(Code::NotEnabled, about).subject,
-        incident(Code::ImpersonationDenied, about).subject,
-    ];
-    for subject in subjects {
-        let mut filter = AlertFilter::default();
-        filter.subject = Some(subject);
-        let open = environment.store.alerts(&filter, Page::first(1000)).await?;
-        for alert in open {
-            let incident = &alert.incident;
-            let ours = incident.workload.is_none() || incident.workload == about.workload;
-            let over = matches!(
-                incident.code.spec().class,
-                Class::Permanent | Class::Transient
-            );
-            if ours && over && incident.code != Code::ProfileFailing {
-                let pattern = IncidentPattern::exactly(incident);
-                environment.store.close_alerts(&pattern, now).await?;
-            }
+        about,
+    )
+    .await?;
+    let reaches_further = incident(Code::ImpersonationDenied, about).subject;
+    close_over(environment, reaches_further, about).await
+}
+
+/// Closes what a failed test told of a mailbox, now that its workload works: the workload's health need not know
+/// of it, as a test that cannot have the lease tells and does not remember.
+pub(crate) async fn close_told_by_test(environment: &Environment, about: &About<'_>) -> Result<()> {
+    close_over(
+        environment,
+        incident(Code::NotEnabled, about).subject,
+        about,
+    )
+    .await
+}
+
+async fn close_over(environment: &Environment, subject: Subject, about: &About<'_>) -> Result<()> {
+    let now = environment.now();
+    let mut filter = AlertFilter::default();
+    filter.subject = Some(subject);
+    let open = environment.store.alerts(&filter, Page::first(1000)).await?;
+    for alert in open {
+        let incident = &alert.incident;
+        let ours = incident.workload.is_none() || incident.workload == about.workload;
+        let over = matches!(
+            incident.code.spec().class,
+            Class::Permanent | Class::Transient
+        );
+        if ours && over && incident.code != Code::ProfileFailing {
+            let pattern = IncidentPattern::exactly(incident);
+            environment.store.close_alerts(&pattern, now).await?;
         }
     }
     Ok(())

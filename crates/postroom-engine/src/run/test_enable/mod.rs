@@ -21,6 +21,7 @@ use crate::plan::failure::{CycleFailure, CycleStop};
 use crate::run::cycle::Cycle;
 use crate::run::providers::Direction;
 
+pub(crate) use conclude::close_told_by_test;
 use conclude::{Failure, conclude};
 use workloads::{test_incoming, test_outgoing};
 
